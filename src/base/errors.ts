@@ -4,20 +4,23 @@
  */
 
 /** What kind of failure it is; `http/problem.ts` maps each kind to a status. */
-export type ErrorKind =
-  | 'invalid-input'
-  | 'unauthenticated'
-  | 'forbidden'
-  | 'not-found'
-  | 'conflict'
-  | 'too-large'
-  | 'too-many'
-  | 'unsupported'
-  | 'unavailable'
-  | 'timeout'
-  | 'cancelled'
-  | 'corrupted'
-  | 'internal';
+export const errorKinds = [
+  'invalid-input',
+  'unauthenticated',
+  'forbidden',
+  'not-found',
+  'conflict',
+  'too-large',
+  'too-many',
+  'unsupported',
+  'unavailable',
+  'timeout',
+  'cancelled',
+  'corrupted',
+  'internal',
+] as const;
+
+export type ErrorKind = (typeof errorKinds)[number];
 
 /** Plain JSON, safe to log and to send to the caller. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;

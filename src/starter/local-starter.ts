@@ -1,0 +1,72 @@
+/** The Starter over a runtime driver in this process: the embedded product, the tests, `slipway run` as root. */
+import type { Image } from '../model/image.ts';
+import { assertWithinCeilings, type Limits } from '../model/limits.ts';
+import type { RuntimeDriver, SandboxRef } from '../runtime/driver.ts';
+import { cancelledEarly, executeOrder } from './execute-order.ts';
+import { Permission } from './permission.ts';
+import type { Execution, ExecutionEvent, ExecutionFeed, ExecutionOrder, Starter } from './starter.ts';
+
+/** Where the starter finds images; `images/` has the real one. */
+export interface ImageSource {
+  list(): Promise<readonly Image[]>;
+  resolve(reference: string): Promise<Image>;
+}
+
+export interface LocalStarterOptions {
+  readonly driver: RuntimeDriver;
+  readonly images: ImageSource;
+  /** The operator's; an order over one of them is refused, whatever the control plane says. */
+  readonly ceilings: Limits;
+}
+
+export interface LocalStarter extends Starter {
+  /** Whether an execution of this starter looks after the sandbox. */
+  tends(ref: SandboxRef): boolean;
+}
+
+export function createLocalStarter(options: LocalStarterOptions): LocalStarter {
+  const { driver, images } = options;
+  const tended = new Set<string>();
+  return {
+    tends: ({ name }) => tended.has(name.slice(name.lastIndexOf('-') + 1)),
+    probe: (signal) => driver.probe(signal),
+    listImages: () => images.list(),
+    resolveImage: (reference) => images.resolve(reference),
+    execute: (order, feed, signal) => execute({ ...options, tended }, { order, feed }, signal),
+    [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
+  };
+}
+
+interface Tending extends LocalStarterOptions {
+  readonly tended: Set<string>;
+}
+
+interface Request {
+  readonly order: ExecutionOrder;
+  readonly feed: ExecutionFeed;
+}
+
+function execute(options: Tending, request: Request, signal: AbortSignal): Execution {
+  const permission = new Permission();
+  return {
+    events: events(options, { ...request, permission }, signal),
+    go: () => permission.go(),
+    cancel: (reason, graceMs) => permission.cancel(reason, graceMs),
+  };
+}
+
+async function* events(
+  options: Tending,
+  { order, feed, permission }: Request & { readonly permission: Permission },
+  signal: AbortSignal,
+): AsyncGenerator<ExecutionEvent> {
+  try {
+    assertWithinCeilings(order.limits, options.ceilings);
+    const image = await options.images.resolve(order.image);
+    const { driver, tended } = options;
+    yield* executeOrder({ driver, image, order, feed, permission, tended }, signal);
+  } catch (error) {
+    if (!permission.cancelledEarly.aborted || signal.aborted) throw error;
+    yield cancelledEarly(permission.reason ?? 'cancelled');
+  }
+}
