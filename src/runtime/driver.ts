@@ -21,6 +21,7 @@
  *  6. Everything made carries the install id, so that `list` finds it without asking the runtime.
  */
 import type { Duplex, Writable } from 'node:stream';
+import type { Control } from '../model/control.ts';
 import type { Image } from '../model/image.ts';
 import type { Limits } from '../model/limits.ts';
 import type { StreamName, Streams } from '../model/program.ts';
@@ -51,37 +52,6 @@ export interface RuntimeCapabilities {
   /** Uses beyond `command`. */
   readonly runner: boolean;
   readonly server: boolean;
-}
-
-/** A security control or limit; the operator may switch one off by name only where it is not available. */
-export const controlNames = [
-  'user-namespace',
-  'id-range',
-  'no-capabilities',
-  'no-new-privileges',
-  'seccomp',
-  'read-only-root',
-  'masked-paths',
-  'minimal-devices',
-  'no-network',
-  'memory-limit',
-  'no-swap',
-  'pids-limit',
-  'cpu-limit',
-  'tmpfs-size',
-  'tmpfs-inodes',
-  'work-quota',
-  'patched-runtime',
-] as const;
-
-export type ControlName = (typeof controlNames)[number];
-
-export interface Control {
-  readonly name: ControlName;
-  /** `off` by the operator's word; `missing` where the host has it not. */
-  readonly state: 'on' | 'off' | 'missing';
-  /** How it is done here, or why it is missing and what to do. */
-  readonly detail: string;
 }
 
 /** The state of a driver on this host, for `slipway doctor` and readiness. */

@@ -1,6 +1,7 @@
 /** Parses a driver's report where it comes over a wire. */
 import { z } from 'zod';
-import { controlNames, type Probe } from './driver.ts';
+import { controlNames } from '../model/control.ts';
+import type { Probe } from './driver.ts';
 
 export const probeSchema = z.strictObject({
   driver: z.enum(['oci', 'docker', 'kubernetes']),
