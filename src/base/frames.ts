@@ -91,7 +91,7 @@ function decodeFrame(kind: number, payload: Buffer): Frame {
 function parseObject(payload: Buffer): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload));
   } catch (cause) {
     throw badFrame('A control frame is not JSON.', cause);
   }
