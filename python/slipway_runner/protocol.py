@@ -16,7 +16,7 @@ MAX_COMPONENT_BYTES = 255
 #: The folder in the code directory that is the runner's own.
 RESERVED = ".slipway"
 
-#: The signals of Linux on x86-64 and arm64; a name's index is its number less one.
+#: Signals 1 to 31 of Linux on x86-64 and arm64, in order; real-time signals have no portable name.
 SIGNALS = (
     "SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE "
     "SIGALRM SIGTERM SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ "
@@ -48,11 +48,14 @@ def started_message() -> "dict[str, object]":
 
 
 def exit_message(status: int) -> "dict[str, object]":
-    """:param status: as ``os.waitpid`` returns it"""
+    """``signal`` by name if it has one, else ``code``: that of the script, or 128 + n after signal n.
+
+    :param status: as ``os.waitpid`` returns it
+    """
     number = status & 0x7F
-    if number == 0:
-        return {"type": "exit", "code": status >> 8}
-    return {"type": "exit", "signal": SIGNALS[number - 1] if number <= len(SIGNALS) else f"SIG{number}"}
+    if 1 <= number <= len(SIGNALS):
+        return {"type": "exit", "signal": SIGNALS[number - 1]}
+    return {"type": "exit", "code": 128 + number if number else status >> 8}
 
 
 def refused_message(reason: str) -> "dict[str, object]":

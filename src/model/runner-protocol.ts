@@ -4,42 +4,21 @@
  * Not here: the framing (base/frames.ts) and who waits for which message (starter/). Nothing a runner says is
  * evidence: exit status, times and resource use are measured from outside.
  */
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { SlipwayError } from '../base/errors.ts';
-import { encodeBytesFrames, encodeJsonFrame, maxFrameBytes } from '../base/frames.ts';
+import { maxFrameBytes } from '../base/frames.ts';
+import { assertDistinctPaths, parseRelativePath } from './paths.ts';
+import type { ScriptProgram } from './program.ts';
+import { signalNames } from './usage.ts';
 
 export const runnerProtocolVersion = 1;
 
-/** What one request can carry; sizes in bytes. Larger inputs belong into /data. */
+/** What one request can carry; sizes in bytes. Larger inputs are given as data. */
 export const scriptLimits = {
   maxFiles: 256,
   maxContentBytes: 16 * 1024 * 1024,
-  maxPathBytes: 1024,
-  maxComponentBytes: 255,
-  maxPieceBytes: 64 * 1024,
   maxMessageBytes: maxFrameBytes,
 } as const;
-
-/** The signals of Linux on x86-64 and arm64 that a script can die of; real-time signals are `SIG32` … `SIG64`. */
-export const signalNames = [
-  ...[
-    'SIGHUP',
-    'SIGINT',
-    'SIGQUIT',
-    'SIGILL',
-    'SIGTRAP',
-    'SIGABRT',
-    'SIGBUS',
-    'SIGFPE',
-    'SIGKILL',
-    'SIGUSR1',
-  ],
-  ...['SIGSEGV', 'SIGUSR2', 'SIGPIPE', 'SIGALRM', 'SIGTERM', 'SIGSTKFLT', 'SIGCHLD', 'SIGCONT', 'SIGSTOP'],
-  ...['SIGTSTP', 'SIGTTIN', 'SIGTTOU', 'SIGURG', 'SIGXCPU', 'SIGXFSZ', 'SIGVTALRM', 'SIGPROF', 'SIGWINCH'],
-  ...['SIGIO', 'SIGPWR', 'SIGSYS'],
-  ...Array.from({ length: 33 }, (_, index) => `SIG${32 + index}`),
-] as const;
 
 const name = z.string().max(64);
 const modules = z.array(z.string().max(256)).max(256);
@@ -78,31 +57,23 @@ export function parseRunnerMessage(value: Record<string, unknown>): RunnerMessag
     'invalid-input',
     'bad-runner-message',
     `The runner in the sandbox sent a message that is not of runner protocol ${runnerProtocolVersion}; check that the image's runner fits this version of Slipway.`,
-    { details: { message: JSON.stringify(value).slice(0, 200) } },
+    { details: { fields: fieldsOf(value) } },
   );
 }
 
-/** A file of a script: `path` is relative to the code directory, with `/` between its components. */
-export interface ScriptFile {
-  readonly path: string;
-  readonly content: Uint8Array;
+/** Names alone: the values may be nested deeper than JSON.stringify bears. */
+function fieldsOf(value: Record<string, unknown>): string[] {
+  return Object.keys(value)
+    .slice(0, 10)
+    .map((field) => field.slice(0, 50));
 }
 
-/** A script to run: `entry` is the path of one of the files; `context` is any JSON value, null for none. */
+/** The request: a control message, after which the contents of the files follow in order, as bytes frames. */
 export interface ScriptRequest {
-  readonly entry: string;
-  readonly files: readonly ScriptFile[];
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly context: unknown;
-  readonly streams: 'merged' | 'separate';
-}
-
-/** The control message of a request; the contents of the files follow it in order, as bytes frames. */
-export interface RunMessage {
   readonly type: 'run';
   readonly kind: 'script';
   readonly entry: string;
+  /** `size` in bytes, `sha256` as 64 hexadecimal digits. */
   readonly files: readonly { readonly path: string; readonly size: number; readonly sha256: string }[];
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -110,89 +81,80 @@ export interface RunMessage {
   readonly streams: 'merged' | 'separate';
 }
 
+/** The folder of the code directory that belongs to the runner. */
+const reservedFolder = '.slipway';
+
 /**
- * All bytes of a request, frame by frame. It is checked as a whole before the first frame comes.
+ * The request for a script. What a runner would refuse is refused here, where the caller can still be told.
  *
- * @throws SlipwayError `bad-script-request` when a runner would refuse it, `script-too-large` over a limit
+ * @throws SlipwayError `bad-path`, `bad-script-request`, or `script-too-large` over one of `scriptLimits`
  */
-export function encodeRunRequest(request: ScriptRequest): Iterable<Buffer> {
-  const message = buildRunMessage(request);
-  const bytes = Buffer.byteLength(JSON.stringify(message));
-  if (bytes > scriptLimits.maxMessageBytes) {
-    throw tooLarge(`Arguments, environment and context take ${bytes} bytes`, scriptLimits.maxMessageBytes);
-  }
-  return framesOf(message, request.files);
-}
-
-function* framesOf(message: RunMessage, files: readonly ScriptFile[]): Generator<Buffer> {
-  yield encodeJsonFrame(message);
-  for (const file of files) yield* encodeBytesFrames(file.content, scriptLimits.maxPieceBytes);
-}
-
-/** The checked control message of a request; throws as `encodeRunRequest` does. */
-export function buildRunMessage(request: ScriptRequest): RunMessage {
-  checkFiles(request);
-  for (const argument of request.args) checkText(argument, 'An argument');
-  for (const [key, value] of Object.entries(request.env)) {
-    if (key === '' || key.includes('='))
-      throw badRequest('A name in the environment is empty or has "=" in it.');
-    checkText(key, 'A name in the environment');
-    checkText(value, `The environment variable ${key}`);
-  }
-  const { entry, args, env, context, streams } = request;
-  const files = request.files.map(({ path, content }) => ({
+export function toScriptRequest(program: ScriptProgram): ScriptRequest {
+  checkFiles(program);
+  for (const argument of program.args) checkText(argument, 'An argument');
+  checkEnv(program.env);
+  const { entry, args, env, context, streams } = program;
+  const files = program.files.map(({ path, sizeBytes, digest }) => ({
     path,
-    size: content.length,
-    sha256: createHash('sha256').update(content).digest('hex'),
+    size: sizeBytes,
+    sha256: digest.slice('sha256:'.length),
   }));
-  return { type: 'run', kind: 'script', entry, files, args, env, context: context ?? null, streams };
+  return fittingOneFrame({
+    type: 'run',
+    kind: 'script',
+    entry,
+    files,
+    args,
+    env,
+    context: context ?? null,
+    streams,
+  });
 }
 
-function checkFiles({ entry, files }: ScriptRequest): void {
-  if (files.length > scriptLimits.maxFiles)
-    throw tooLarge(`There are ${files.length} files`, scriptLimits.maxFiles);
-  const bytes = files.reduce((sum, file) => sum + file.content.length, 0);
-  if (bytes > scriptLimits.maxContentBytes) {
-    throw tooLarge(`The files have ${bytes} bytes together`, scriptLimits.maxContentBytes);
+function checkFiles({ entry, files }: ScriptProgram): void {
+  if (files.length > scriptLimits.maxFiles) throw tooLarge(`It has ${files.length} files`, 'maxFiles');
+  const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  if (bytes > scriptLimits.maxContentBytes)
+    throw tooLarge(`Its files have ${bytes} bytes`, 'maxContentBytes');
+  const paths = files.map((file) => parseRelativePath(file.path, 'script file'));
+  assertDistinctPaths(paths, 'script file');
+  if (paths.some((path) => path.split('/')[0] === reservedFolder)) {
+    throw badRequest(`The folder ${reservedFolder} is the runner's own; put the script's files elsewhere.`);
   }
-  const paths = new Set(files.map((file) => parseScriptPath(file.path)));
-  if (paths.size < files.length) throw badRequest('Two files have the same path.');
-  if (!paths.has(entry)) throw badRequest(`The entry "${entry.slice(0, 100)}" is not among the files.`);
+  if (paths.includes(entry)) return;
+  throw badRequest(`The entry ${JSON.stringify(entry.slice(0, 200))} is not among the script's files.`);
 }
 
-/**
- * A path of a script's file: relative, without `.` and `..`, outside the runner's own folder `.slipway`.
- *
- * @throws SlipwayError `bad-script-request`
- */
-export function parseScriptPath(path: string): string {
-  checkText(path, 'A path');
-  const components = path.split('/');
-  const isLong = components.some((part) => Buffer.byteLength(part) > scriptLimits.maxComponentBytes);
-  if (isLong || Buffer.byteLength(path) > scriptLimits.maxPathBytes) {
-    throw badRequest(`The path "${path.slice(0, 100)}" is too long.`);
+function checkEnv(env: Readonly<Record<string, string>>): void {
+  for (const [variable, value] of Object.entries(env)) {
+    checkText(variable, 'A name in the environment');
+    checkText(value, `The environment variable ${variable.slice(0, 100)}`);
+    if (variable === '' || variable.includes('=')) {
+      throw badRequest('A name in the environment is empty or has "=" in it; use a name such as "LANG".');
+    }
   }
-  if (components.some((part) => ['', '.', '..'].includes(part)) || components[0] === '.slipway') {
-    throw badRequest(
-      `The path "${path.slice(0, 100)}" is not allowed; use a relative path without "." or "..", outside .slipway.`,
-    );
-  }
-  return path;
 }
 
 function checkText(text: string, what: string): void {
   if (!text.includes('\0') && text.isWellFormed()) return;
-  throw badRequest(`${what} has a NUL character or half a surrogate pair in it.`);
+  throw badRequest(`${what} has a NUL character or half a surrogate pair in it; remove it.`);
+}
+
+function fittingOneFrame(request: ScriptRequest): ScriptRequest {
+  const bytes = Buffer.byteLength(JSON.stringify(request));
+  if (bytes <= scriptLimits.maxMessageBytes) return request;
+  throw tooLarge(`Its arguments, environment and context take ${bytes} bytes`, 'maxMessageBytes');
 }
 
 function badRequest(message: string): SlipwayError {
   return new SlipwayError('invalid-input', 'bad-script-request', message);
 }
 
-function tooLarge(what: string, limit: number): SlipwayError {
+function tooLarge(what: string, limit: keyof typeof scriptLimits): SlipwayError {
   return new SlipwayError(
     'too-large',
     'script-too-large',
-    `${what}; at most ${limit} are allowed. Give large inputs as data.`,
+    `The script is too large. ${what}; at most ${scriptLimits[limit]} are allowed. Give large inputs as data.`,
+    { details: { limit: scriptLimits[limit] } },
   );
 }
