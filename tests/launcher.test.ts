@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -97,6 +97,20 @@ describe('the launcher', () => {
       encoding: 'utf8',
     });
     assert.equal(result.stdout, `${process.version}\n`, result.stderr);
+  });
+});
+
+describe('set-up', () => {
+  it('says what npm said when npm ci fails', () => {
+    using checkout = createSmallCheckout();
+    rmSync(join(checkout.directory, 'node_modules/needed'), { recursive: true });
+    const dependencies = { 'not-in-the-lock': '1.0.0' };
+    checkout.write('package.json', JSON.stringify({ name: 'slipway', version: '0.1.0', dependencies }));
+    const script = join(checkout.directory, 'scripts/setup.cjs');
+    const result = spawnSync(process.execPath, [script, '--only', 'node'], { encoding: 'utf8' });
+    assert.match(result.stderr, /✗ npm ci.*\n✗ npm ci failed in .*It said:\n {4}npm error/);
+    assert.match(result.stderr, /not-in-the-lock/);
+    assert.equal(result.status, 1);
   });
 });
 

@@ -45,9 +45,15 @@ async function installNode(root) {
   const missing = missingNode(root);
   if (result.ok && !missing) return;
   throw new SetupError(
-    `npm ci failed in ${root} (${missing || result.status}). Its last lines:\n${lastLines(result.output)}\n` +
+    `npm ci failed in ${root} (${missing || result.status}). It said:\n${errorsOf(result.output)}\n` +
       'Mend what they say, then start again.',
   );
+}
+
+/** npm's error lines, which its help text would push out of the last ones. */
+function errorsOf(output) {
+  const errors = output.split('\n').filter((line) => /^npm (error|ERR!) +\S/.test(line));
+  return lastLines(errors.length > 0 ? errors.slice(0, 15).join('\n') : output);
 }
 
 /** The npm that started us, else the one on PATH. */

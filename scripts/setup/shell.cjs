@@ -65,21 +65,26 @@ function lastLines(output, count = 15) {
     .join('\n');
 }
 
-/** Says `→ what`, repeats the latest line every 10 s while `work` lasts, then says `✓ what (time)`. */
+/**
+ * Says `→ what`, repeats the latest line every 10 s while `work` lasts, then says `✓ what (time)`, or `✗` when
+ * it throws or its result is not `ok`.
+ */
 async function withProgress(what, work) {
   const started = Date.now();
   const seconds = () => `${((Date.now() - started) / 1000).toFixed(1)} s`;
   let latest = '';
+  let mark = '✗';
   say(`→ ${what}`);
   const timer = setInterval(() => say(`  … ${seconds()} ${latest.slice(0, 120)}`), 10000);
   try {
     const result = await work((line) => {
       latest = line;
     });
-    say(`✓ ${what} (${seconds()})`);
+    if (!result || result.ok !== false) mark = '✓';
     return result;
   } finally {
     clearInterval(timer);
+    say(`${mark} ${what} (${seconds()})`);
   }
 }
 
