@@ -15,8 +15,8 @@ _CHANNEL = 3
 _REFUSED = 125
 
 
-def _start(argv: "list[str]") -> object:
-    """Returns the script to run, in the child alone."""
+def _start(argv: "list[str]") -> str:
+    """Returns the path of the script to run, in the child alone."""
     import posix
 
     preloaded, failed = _preload(posix.environ.get(b"SLIPWAY_PRELOAD", b"").decode())
@@ -70,13 +70,14 @@ def _run_site() -> None:
         site.main()
 
 
-_script = _start(sys.argv[1:])
+_path = _start(sys.argv[1:])
 try:
-    exec(_script.compile(), _script.namespace)
+    from slipway_runner.script import compile_script, hide_runner
+
+    # Nothing here may hold the script's namespace, or its finalisers would not run at the end.
+    exec(compile_script(_path), sys.modules["__main__"].__dict__)
 except SystemExit:
     raise
 except BaseException as _error:
-    from slipway_runner.script import hide_runner
-
     hide_runner(_error)
     raise

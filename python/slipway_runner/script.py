@@ -18,22 +18,11 @@ if TYPE_CHECKING:  # not ``typing.TYPE_CHECKING``, which would import typing
 _RUNNER = os.path.dirname(os.path.abspath(__file__))
 
 
-class Script:
-    """A script about to run: ``path`` of its file, ``namespace`` of its ``__main__`` module."""
+def become_script(request: Request, places: Places) -> str:
+    """Environment, streams, arguments, module path and ``__main__`` as the request says; in the child alone.
 
-    __slots__ = ("path", "namespace")
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.namespace = _fresh_main(path)
-
-    def compile(self) -> "types.CodeType":
-        with open(self.path, "rb") as source:
-            return compile(source.read(), self.path, "exec", dont_inherit=True)
-
-
-def become_script(request: Request, places: Places) -> Script:
-    """Environment, streams, path and arguments as the request says. To be called in the child alone."""
+    Returns the path of the script.
+    """
     path = f"{places.code}/{request.entry}"
     _prefer_as_oom_victim()
     _replace_environment(request, places)
@@ -41,7 +30,13 @@ def become_script(request: Request, places: Places) -> Script:
     _set_path(os.path.dirname(path), places.library, request.env.get("PYTHONPATH", ""))
     sys.argv = [path, *request.args]
     sys.orig_argv = [sys.executable, *sys.argv]
-    return Script(path)
+    sys.modules["__main__"] = _fresh_main(path)
+    return path
+
+
+def compile_script(path: str) -> "types.CodeType":
+    with open(path, "rb") as source:
+        return compile(source.read(), path, "exec", dont_inherit=True)
 
 
 def hide_runner(error: BaseException) -> None:
@@ -92,15 +87,13 @@ def _set_path(folder: str, library: str, extra: str) -> None:
     sys.path[:] = [folder, *added, *rest, library]
 
 
-def _fresh_main(path: str) -> "dict[str, object]":
+def _fresh_main(path: str) -> "types.ModuleType":
     module = type(sys)("__main__")
-    namespace = module.__dict__
-    namespace.update(
+    module.__dict__.update(
         __annotations__={},
         __builtins__=builtins,
         __cached__=None,
         __file__=path,
         __loader__=SourceFileLoader("__main__", path),
     )
-    sys.modules["__main__"] = module
-    return namespace
+    return module
