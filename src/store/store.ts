@@ -11,7 +11,7 @@ import type { Principal, Token } from '../model/principal.ts';
 import type { Namespace, PrincipalId, Run, RunId, RunOrder, RunResult, RunState } from '../model/run.ts';
 
 export interface Store extends AsyncDisposable {
-  /** Accepts a run as `submitted`. @throws SlipwayError `run-exists` */
+  /** Accepts a run as `submitted`. @throws SlipwayError `run-exists`, `principal-not-found` */
   submitRun(run: NewRun): Promise<Run>;
   /** `submitted` → `queued`; a run in any other state is left alone and returned as it is. */
   admitRun(id: RunId): Promise<Run>;
@@ -19,10 +19,13 @@ export interface Store extends AsyncDisposable {
   listSubmitted(limit: number): Promise<readonly RunId[]>;
   /** Takes up to `limit` queued runs, oldest first, each with a new fencing token. */
   claimRuns(claim: Claim): Promise<readonly Run[]>;
-  /** Extends the leases of a holder's runs; answers which of them somebody wants cancelled. */
-  renewLeases(renewal: Renewal): Promise<{ readonly cancelRequested: readonly RunId[] }>;
+  /**
+   * Extends the leases of the named claims, also lapsed ones that nobody has taken. A claim whose answer was
+   * lost is not named, lapses, and is recovered.
+   */
+  renewLeases(renewal: Renewal): Promise<Renewed>;
   startRun(write: FencedWrite & { readonly at: number }): Promise<Run>;
-  /** `preparing` → `queued`, for a run whose user code has certainly not begun. */
+  /** `preparing` → `queued` (or `cancelled`, if asked for); only if user code has certainly not begun. */
   requeueRun(write: FencedWrite): Promise<Run>;
   finishRun(write: FencedWrite & { readonly result: RunResult }): Promise<Run>;
   /**
@@ -34,21 +37,21 @@ export interface Store extends AsyncDisposable {
    * After a restart or on a lapsed lease: `preparing` runs are queued again (no user code ran), `running` ones
    * end as `lost`. With `exclusive`, every lease of another holder counts as lapsed.
    */
-  recoverRuns(
-    recovery: Recovery,
-  ): Promise<{ readonly lost: readonly RunId[]; readonly requeued: readonly RunId[] }>;
+  recoverRuns(recovery: Recovery): Promise<Recovered>;
   getRun(id: RunId): Promise<Run | undefined>;
   /** Newest first. */
   listRuns(query: RunQuery): Promise<RunPage>;
   countRuns(query: { readonly states: readonly RunState[] }): Promise<number>;
-  /** All blobs that some run refers to, for the collection of garbage. */
+  /** Whether some run refers to a blob, for the collection of garbage. */
   isBlobReferenced(digest: string): Promise<boolean>;
 
+  /** Makes the namespace too, if this is its first principal. @throws SlipwayError `principal-exists` */
   createPrincipal(principal: Principal): Promise<void>;
   findPrincipal(query: {
     readonly namespace: Namespace;
     readonly name: string;
   }): Promise<Principal | undefined>;
+  /** @throws SlipwayError `principal-not-found`, `token-exists` */
   createToken(token: Token): Promise<void>;
   /** The principal of a token that is not revoked. */
   findByTokenHash(
@@ -77,8 +80,16 @@ export interface Claim {
 
 export interface Renewal {
   readonly holder: string;
+  readonly claims: readonly FencedWrite[];
   readonly now: number;
   readonly leaseMs: number;
+}
+
+export interface Renewed {
+  /** Those that somebody wants cancelled. */
+  readonly cancelRequested: readonly { readonly id: RunId; readonly reason: string }[];
+  /** Those that are no longer the holder's. */
+  readonly stale: readonly RunId[];
 }
 
 export interface FencedWrite {
@@ -90,6 +101,11 @@ export interface Recovery {
   readonly holder: string;
   readonly now: number;
   readonly exclusive: boolean;
+}
+
+export interface Recovered {
+  readonly lost: readonly RunId[];
+  readonly requeued: readonly RunId[];
 }
 
 export interface RunQuery {
