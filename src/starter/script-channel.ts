@@ -68,6 +68,7 @@ async function expectReady(messages: AsyncGenerator<RunnerMessage>): Promise<voi
   }
 }
 
+/** The runner checks size and digest of every file that follows the request. */
 async function sendRequest(
   channel: Duplex,
   program: ScriptProgram,

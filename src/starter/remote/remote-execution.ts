@@ -1,5 +1,5 @@
 /** One execution on the control plane's end: sends the order and the feed, turns the reply into events. */
-import type { ClientHttp2Stream } from 'node:http2';
+import { type ClientHttp2Stream, constants } from 'node:http2';
 import { encodeJsonFrame, readFrames } from '../../base/frames.ts';
 import type { InputFile } from '../../runtime/driver.ts';
 import { cancelledEarly } from '../execute-order.ts';
@@ -36,7 +36,8 @@ async function* events(
     early.throwIfAborted();
     yield* converse(remote, permission, { signal, early });
   } catch (error) {
-    if (!permission.cancelledEarly.aborted || signal.aborted) throw error;
+    signal.throwIfAborted();
+    if (!permission.cancelledEarly.aborted) throw error;
     yield cancelledEarly(permission.reason ?? 'cancelled');
   }
 }
@@ -67,14 +68,14 @@ async function* converse(
   }
 }
 
-/** Closing the stream destroys the sandbox on the other side. */
+/** Cancelling the stream destroys the sandbox on the other side. */
 function closeOnAbort(stream: ClientHttp2Stream, signal: AbortSignal): Disposable {
-  const abort = () => stream.destroy(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
+  const cancel = () => stream.close(constants.NGHTTP2_CANCEL);
+  signal.addEventListener('abort', cancel, { once: true });
   return {
     [Symbol.dispose]() {
-      signal.removeEventListener('abort', abort);
-      stream.destroy();
+      signal.removeEventListener('abort', cancel);
+      cancel();
     },
   };
 }

@@ -1,14 +1,13 @@
 /** One execution on the starter's end: reads the order and what is fed in, writes the events out. */
 import type { ServerHttp2Stream } from 'node:http2';
+import { readBytes } from '../../base/bytes.ts';
 import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { encodeBytesFrames, readFrames } from '../../base/frames.ts';
+import { scriptLimits } from '../../model/runner-protocol.ts';
 import type { InputFile } from '../../runtime/driver.ts';
 import type { Execution, ExecutionEvent, ExecutionFeed, ExecutionOrder, Starter } from '../starter.ts';
 import { FrameReader, writeContent, writeFrame, writeMessage } from './frame-stream.ts';
 import { parseMessage, type ReplyMessage, type RequestMessage, requestMessageSchema } from './protocol.ts';
-
-/** Code is held in memory until the runner is ready, so its size is bounded (docs/runner-protocol.md). */
-const maxCodeBytes = 16 * 1024 * 1024;
 
 export interface ServedExecution {
   readonly starter: Starter;
@@ -65,20 +64,17 @@ class RequestReader {
     this.#go?.();
   }
 
+  /** Code is held in memory until the runner is ready, so its size is bounded. */
   async #readCode(order: ExecutionOrder): Promise<CodeContent[]> {
     const code: CodeContent[] = [];
-    let bytes = 0;
+    let room: number = scriptLimits.maxContentBytes;
     const count = order.program.kind === 'script' ? order.program.files.length : 0;
     while (code.length < count) {
       const message = await this.#take();
       if (message.type !== 'code') throw outOfOrder(message);
-      const pieces: Uint8Array[] = [];
-      for await (const piece of this.#reader.bytes()) {
-        bytes += piece.length;
-        if (bytes > maxCodeBytes) throw tooMuchCode();
-        pieces.push(piece);
-      }
-      code.push({ path: message.path, content: Buffer.concat(pieces) });
+      const content = await readBytes(this.#reader.bytes(), room);
+      room -= content.length;
+      code.push({ path: message.path, content });
     }
     return code;
   }
@@ -146,12 +142,4 @@ async function reportFailure(stream: ServerHttp2Stream, thrown: unknown): Promis
 
 function outOfOrder(message: RequestMessage): SlipwayError {
   return new SlipwayError('invalid-input', 'bad-starter-message', `"${message.type}" came out of order.`);
-}
-
-function tooMuchCode(): SlipwayError {
-  return new SlipwayError(
-    'too-large',
-    'code-too-large',
-    `The code of a run is at most ${maxCodeBytes} bytes.`,
-  );
 }
