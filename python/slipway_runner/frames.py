@@ -97,7 +97,8 @@ def _decode_json(payload: bytes) -> object:
         text = payload.decode("utf-8")
         start = len(text) - len(text.lstrip(_WHITESPACE))
         value, end = _scan(text, start)
-    except (ValueError, StopIteration, RecursionError):
+    except (ValueError, StopIteration, RecursionError, SystemError):
+        # SystemError: the scanner could not find the exception class of ``json``, which nobody imported.
         raise FrameError("not-json", "A control frame is not JSON.") from None
     if text[end:].strip(_WHITESPACE):
         raise FrameError("not-json", "A control frame has text after its JSON.")

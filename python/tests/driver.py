@@ -108,7 +108,10 @@ class Runner:
     def _receive(self, length: int) -> bytes:
         received = b""
         while len(received) < length:
-            piece = self.channel.recv(length - len(received))
+            try:
+                piece = self.channel.recv(length - len(received))
+            except ConnectionResetError:  # it ended without having read all that we sent
+                break
             if not piece:
                 break
             received += piece
@@ -128,11 +131,12 @@ class Runner:
 
 def _spawn(argv: Sequence[str], channel: socket.socket, options: Any, env: Mapping[str, str]) -> subprocess.Popen:
     """Starts a program with ``channel`` as its descriptor 3 and nothing else beyond 0, 1 and 2."""
-    # dup2 in a shell: a preexec_fn that did it would close the pipe on which subprocess reports errors.
+    # Not by a preexec_fn: descriptor 3 may be the pipe on which subprocess reports its errors. Not by dash:
+    # it cannot close descriptors above 9.
     number = channel.fileno()
     command = f'exec "$@" 3<&{number} {number}<&-' if number != 3 else 'exec "$@"'
     return subprocess.Popen(
-        ["/bin/sh", "-c", command, "sh", *argv], pass_fds=[number], env=dict(env), **options
+        ["/bin/bash", "-c", command, "bash", *argv], pass_fds=[number], env=dict(env), **options
     )
 
 
