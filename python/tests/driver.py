@@ -126,7 +126,10 @@ class Runner:
         self.channel.close()
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate(timeout=DEADLINE_S)
+        self.process.wait(timeout=DEADLINE_S)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def _spawn(argv: Sequence[str], channel: socket.socket, options: Any, env: Mapping[str, str]) -> subprocess.Popen:
