@@ -6,9 +6,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isRead, operations } from '../operations/operations.ts';
-import type { OpenDatabase } from './open-database.ts';
+import { assertInPlace, type OpenDatabase } from './open-database.ts';
 import { type Answer, type Call, toPlainError } from './protocol.ts';
-import { fromSqliteError, isLocked, isStorageFailure, needsReopen } from './sqlite-errors.ts';
+import { fromSqliteError, isLocked, isStorageFailure, lockedError, needsReopen } from './sqlite-errors.ts';
 
 /** Operations of one transaction: more would make the first wait for long. */
 const maxGroup = 500;
@@ -93,8 +93,7 @@ export class GroupCommit {
     const now = performance.now();
     const late = this.#writes.filter((waiting) => waiting.deadline <= now);
     this.#writes = this.#writes.filter((waiting) => waiting.deadline > now);
-    const error = Object.assign(new Error('database is locked'), { errcode: 5 });
-    this.#options.answer(late.map(({ call }) => this.#failure(call, error)));
+    this.#options.answer(late.map(({ call }) => this.#failure(call, lockedError())));
     if (this.#writes.length > 0) await sleep(lockRetryMs);
   }
 
@@ -117,6 +116,7 @@ export class GroupCommit {
       if (!raw.isTransaction) raw.exec(begin);
       const answers: Answer[] = [];
       for (const call of calls) answers.push(await this.#runOne(call));
+      if (begin === 'begin immediate') assertInPlace(this.#options.database);
       raw.exec('commit');
       return answers;
     } catch (error) {

@@ -1,5 +1,5 @@
 /** Opens the database file with the settings that durability needs, and brings its schema up to date. */
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
@@ -8,13 +8,15 @@ import { migrate } from '../migrations/migrate.ts';
 import type { Database } from '../schema.ts';
 import { createDialect } from './node-sqlite-dialect.ts';
 import type { WorkerOptions } from './protocol.ts';
-import { fromSqliteError } from './sqlite-errors.ts';
+import { fromSqliteError, movedError } from './sqlite-errors.ts';
 
 export interface OpenDatabase {
   readonly path: string;
   /** For transactions and settings; queries go through `db`. */
   readonly raw: DatabaseSync;
   readonly db: Kysely<Database>;
+  /** Which file it is (device and inode), to notice that the path has lost it. */
+  readonly file: string;
 }
 
 /** How long SQLite itself waits for a lock once open, in ms; longer waits are group-commit.ts's, which answers reads meanwhile. */
@@ -65,7 +67,7 @@ async function openAndMigrate({ path, lockDeadlineMs }: WorkerOptions): Promise<
     const db = new Kysely<Database>({ dialect: createDialect(raw) });
     await migrateOnce(raw, db);
     raw.exec(`pragma busy_timeout = ${innerBusyTimeoutMs}`);
-    return { path, raw, db };
+    return { path, raw, db, file: identify(path) ?? '' };
   } catch (error) {
     raw.close();
     throw error;
@@ -82,4 +84,17 @@ async function migrateOnce(raw: DatabaseSync, db: Kysely<Database>): Promise<voi
     if (raw.isTransaction) raw.exec('rollback');
     throw error;
   }
+}
+
+function identify(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found && `${found.dev}:${found.ino}`;
+}
+
+/**
+ * SQLite itself does not notice, in WAL mode, that its file was moved or deleted, and would go on writing to a
+ * file that nobody finds again.
+ */
+export function assertInPlace(database: OpenDatabase): void {
+  if (identify(database.path) !== database.file) throw movedError();
 }

@@ -27,6 +27,8 @@ export interface Call {
 export type FromWorker =
   | { readonly type: 'opened' }
   | { readonly type: 'failed'; readonly error: PlainError }
+  /** It will close: what comes next belongs to another worker. */
+  | { readonly type: 'ending' }
   | { readonly type: 'answers'; readonly answers: readonly Answer[] };
 
 export type Answer =

@@ -73,6 +73,16 @@ function resultCode(thrown: unknown): number | undefined {
   return typeof thrown.errcode === 'number' ? thrown.errcode : undefined;
 }
 
+/** As SQLite itself reports it in rollback mode. */
+export function movedError(): Error {
+  return Object.assign(new Error('the database file was moved'), { errcode: databaseMoved });
+}
+
+/** As SQLite itself reports it at the end of its own waiting. */
+export function lockedError(): Error {
+  return Object.assign(new Error('the database is locked'), { errcode: 5 });
+}
+
 export function isLocked(thrown: unknown): boolean {
   return meaningOf(thrown) === locked;
 }

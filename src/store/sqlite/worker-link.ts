@@ -15,6 +15,7 @@ export class WorkerLink {
   readonly #opened = Promise.withResolvers<void>();
   readonly #exited: Promise<unknown>;
   #nextId = 1;
+  #ending = false;
   #ended = false;
   #cause: unknown;
 
@@ -43,9 +44,9 @@ export class WorkerLink {
     }
   }
 
-  /** Whether the worker is gone; a new link is needed then. */
+  /** Whether the worker is gone or about to go; a new link is needed then. */
   get ended(): boolean {
-    return this.#ended;
+    return this.#ended || this.#ending;
   }
 
   /** @throws SlipwayError of the operation, or `store-unavailable` if the worker ends before it answers */
@@ -71,6 +72,9 @@ export class WorkerLink {
         break;
       case 'failed':
         this.#opened.reject(fromPlainError(message.error));
+        break;
+      case 'ending':
+        this.#ending = true;
         break;
       case 'answers':
         for (const answer of message.answers) this.#settle(answer);

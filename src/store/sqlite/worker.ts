@@ -61,6 +61,7 @@ class StoreWorker {
   }
 
   #answer(answers: readonly Answer[]): void {
+    if (this.#commit.needsReopen) post(this.#port, { type: 'ending' });
     if (answers.length > 0) post(this.#port, { type: 'answers', answers });
   }
 
