@@ -1,7 +1,8 @@
 /** Parsers of setting values. Each throws an Error that says what is wrong with the text. */
 import path from 'node:path';
-import type { ControlName } from '../runtime/driver.ts';
-import { controlNames } from '../runtime/driver.ts';
+import { isLoopback } from '../base/loopback.ts';
+import type { ControlName } from '../model/control.ts';
+import { controlNames } from '../model/control.ts';
 
 /** Where the HTTP server listens: loopback, or a Unix socket that file permissions guard. */
 export type ListenAddress =
@@ -52,12 +53,6 @@ export function parseListen(text: string): ListenAddress {
   throw new Error(
     `${host} is not a loopback address; other machines may not connect yet, because tokens would cross the network in clear text until TLS or a declared trusted proxy is supported`,
   );
-}
-
-/** Whether a host name or address can only mean this machine. */
-export function isLoopback(host: string): boolean {
-  const bare = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
-  return bare === 'localhost' || bare === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(bare);
 }
 
 function parseSocketPath(text: string): ListenAddress {

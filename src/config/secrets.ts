@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { messageOf, SlipwayError, systemCode } from '../base/errors.ts';
+import { isLoopback } from '../base/loopback.ts';
 import type { Config } from './config.ts';
-import { isLoopback } from './parsers.ts';
 
 /** Where the first start leaves the admin token, mode 0600. */
 export function adminTokenPath(config: Pick<Config, 'stateDir'>): string {

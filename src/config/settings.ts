@@ -1,9 +1,9 @@
 /** Every setting of Slipway. docs/config.md lists the same ones; a test compares the two. */
 import { availableParallelism } from 'node:os';
 import { parseSize } from '../base/units.ts';
+import type { ControlName } from '../model/control.ts';
+import { controlNames } from '../model/control.ts';
 import { defaultCeilings, defaultLimits } from '../model/limits.ts';
-import type { ControlName } from '../runtime/driver.ts';
-import { controlNames } from '../runtime/driver.ts';
 import { limitSettings } from './limit-settings.ts';
 import * as parsers from './parsers.ts';
 import type { Setting } from './setting.ts';

@@ -1,0 +1,106 @@
+/** A run as the API shows it. Environment and context are not shown: they often hold secrets. */
+import { z } from 'zod';
+import { limitsSchema } from '../model/limits.ts';
+import { outcomeKinds, runStates } from '../model/run.ts';
+import { digestText } from './texts.ts';
+
+const time = z.string().describe('RFC 3339, in UTC.');
+const figure = z.number().nullable();
+
+export const usageSchema = z
+  .object({
+    wallMs: z.number(),
+    cpuMs: figure,
+    cpuUserMs: figure,
+    cpuSystemMs: figure,
+    memoryPeakBytes: figure,
+    pidsPeak: figure,
+    readBytes: figure,
+    writtenBytes: figure,
+    oomKills: figure,
+  })
+  .describe('Measured from outside the sandbox; null where this host cannot measure it.')
+  .meta({ id: 'Usage' });
+
+export const fileViewSchema = z
+  .object({ path: z.string(), sizeBytes: z.number(), digest: digestText, url: z.string() })
+  .meta({ id: 'File' });
+
+const skippedSchema = z.object({ path: z.string(), reason: z.string() });
+
+export const outcomeSchema = z
+  .object({
+    kind: z.enum(outcomeKinds),
+    exitCode: z.number().optional().describe('failed: what the program returned.'),
+    signal: z.string().optional().describe('signaled: by which signal, as SIGSEGV.'),
+    limitMs: z.number().optional().describe('timed-out: after how long.'),
+    limitBytes: z.number().optional().describe('oom-killed, output-limit: the limit.'),
+    reason: z.string().optional().describe('cancelled, lost: why.'),
+    code: z.string().optional().describe('platform-error: a stable code.'),
+    message: z.string().optional().describe('platform-error: what happened.'),
+  })
+  .meta({ id: 'Outcome' });
+
+export const outputViewSchema = z
+  .object({
+    stdout: z.string().describe('The end of stdout as text; all of the output if streams are merged.'),
+    stderr: z.string(),
+    stdoutBytes: z.number().describe('How much the program wrote, cut parts included.'),
+    stderrBytes: z.number(),
+    truncated: z.boolean().describe('Whether text is missing here; /logs has all that is kept.'),
+  })
+  .meta({ id: 'Output' });
+
+const programViewSchema = z.object({
+  kind: z.enum(['script', 'command']),
+  entry: z.string().optional(),
+  args: z.array(z.string()).optional(),
+  argv: z.array(z.string()).optional(),
+  streams: z.enum(['merged', 'separate']),
+});
+
+export const runSummarySchema = z
+  .object({
+    id: z.string(),
+    state: z.enum(runStates),
+    finished: z.boolean(),
+    outcome: outcomeSchema.nullable(),
+    image: z.object({ name: z.string(), digest: digestText }),
+    program: programViewSchema,
+    labels: z.record(z.string(), z.string()),
+    cancelRequested: z.boolean(),
+    submittedAt: time,
+    startedAt: time.nullable(),
+    finishedAt: time.nullable(),
+    usage: usageSchema.nullable(),
+  })
+  .meta({ id: 'RunSummary' });
+
+export const runViewSchema = runSummarySchema
+  .extend({
+    limits: limitsSchema,
+    inputs: z.array(z.object({ path: z.string(), sizeBytes: z.number(), digest: digestText })),
+    outputs: z.array(z.string()),
+    output: outputViewSchema.nullable().describe('Null until the run has finished, or if nothing ran.'),
+    files: z.array(fileViewSchema),
+    skipped: z.array(skippedSchema).describe('Paths in /work that were not collected, and why.'),
+  })
+  .meta({ id: 'Run' });
+
+export const runListSchema = z
+  .object({
+    runs: z.array(runSummarySchema),
+    next: z.string().nullable().describe('Give it as `before` for the next page.'),
+  })
+  .meta({ id: 'RunList' });
+
+export const fileListSchema = z
+  .object({ files: z.array(fileViewSchema), skipped: z.array(skippedSchema) })
+  .meta({ id: 'FileList' });
+
+export type RunSummary = z.infer<typeof runSummarySchema>;
+export type RunView = z.infer<typeof runViewSchema>;
+export type RunList = z.infer<typeof runListSchema>;
+export type FileList = z.infer<typeof fileListSchema>;
+export type FileView = z.infer<typeof fileViewSchema>;
+export type OutputView = z.infer<typeof outputViewSchema>;

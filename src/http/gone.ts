@@ -1,0 +1,19 @@
+/** A signal for every request: it aborts when the caller has gone, and when the server begins to stop. */
+import type { App } from './app-type.ts';
+
+export function addGoneSignal(app: App): void {
+  const stopping = new AbortController();
+  app.decorateRequest('gone');
+  app.addHook('preClose', async () => stopping.abort());
+  app.addHook('onRequest', async (request, reply) => {
+    const left = new AbortController();
+    const leave = () => left.abort();
+    stopping.signal.addEventListener('abort', leave);
+    reply.raw.once('close', () => {
+      stopping.signal.removeEventListener('abort', leave);
+      leave();
+    });
+    if (stopping.signal.aborted) leave();
+    request.gone = left.signal;
+  });
+}
