@@ -11,7 +11,7 @@ const debian = require('./setup/debian.cjs');
 const { ensurePythonImage } = require('./setup/image.cjs');
 const { installNode, missingNode } = require('./setup/node.cjs');
 const { SetupError, say, which } = require('./setup/shell.cjs');
-const { stage } = require('./setup/stage.cjs');
+const { isStaged, stage } = require('./setup/stage.cjs');
 
 const checkout = fs.realpathSync(path.join(__dirname, '..'));
 const allGroups = ['run', 'build', 'test'];
@@ -56,6 +56,7 @@ async function installPackages(groups) {
  * @throws {SetupError} with what to do
  */
 async function setup(options = {}) {
+  if (isStaged(checkout)) throw new SetupError(`${checkout} is a staged copy; set-up runs in a checkout.`);
   const started = Date.now();
   const context = { groups: options.groups || allGroups, verify: options.verify === true };
   const wanted = (name) => !options.only || options.only.includes(name);

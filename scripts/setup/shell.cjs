@@ -80,7 +80,7 @@ async function withProgress(what, work) {
     const result = await work((line) => {
       latest = line;
     });
-    if (!result || result.ok !== false) mark = '✓';
+    if (result?.ok !== false) mark = '✓';
     return result;
   } finally {
     clearInterval(timer);

@@ -140,7 +140,7 @@ describe('stage, interrupted', () => {
 });
 
 describe('old versions', () => {
-  it('are removed but for the newest two and those in use', async () => {
+  it('are removed but for the newest two and those in use', async (t) => {
     using checkout = createSmallCheckout();
     using root = temporaryRoot();
     const stageNext = (text: string): string => {
@@ -149,6 +149,7 @@ describe('old versions', () => {
     };
     const used = stageNext('one');
     const sleeper = spawn('sleep', ['600'], { cwd: used, stdio: 'ignore' });
+    t.after(() => sleeper.kill());
     const unused = stageNext('two');
     const [third, fourth] = [stageNext('three'), stageNext('four')];
     const exists = (): boolean[] => [used, unused, third, fourth].map((directory) => existsSync(directory));
