@@ -30,6 +30,8 @@ describe('stage', () => {
     using checkout = createSmallCheckout(program);
     using root = temporaryRoot();
     addNode(checkout.directory);
+    chmodSync(join(checkout.directory, 'node_modules/needed/index.js'), 0o600);
+    chmodSync(join(checkout.directory, 'src/main.ts'), 0o600);
     const staged = withUmask(0o077, () => stage(checkout.directory, { root: root.directory }));
     assert.equal(lstatSync(checkout.directory).mode & 0o777, 0o700);
     assert.equal(runAsNobody(checkout.directory).status, null, 'the checkout itself must be out of reach');
