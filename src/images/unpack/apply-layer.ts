@@ -1,0 +1,115 @@
+/**
+ * Unpacks one layer of an OCI image over the layers below it: tar in, files out, whiteouts applied.
+ * A layer is hostile text: an entry that could touch anything outside the root, or that an image has no
+ * business to hold, refuses the whole image and is named. The caller removes the half-made tree.
+ * Source: the OCI image specification, layer.md. Next: layer-writer.ts (the files), layer-source.ts
+ * (decompression, limits).
+ */
+import type { Writable } from 'node:stream';
+import { extract as createExtract, type Header } from 'tar-stream';
+import type { Digest } from '../../base/digest.ts';
+import { isSlipwayError, messageOf, SlipwayError, systemCode } from '../../base/errors.ts';
+import { parseEntry } from './layer-entry.ts';
+import { pourLayer } from './layer-source.ts';
+import { LayerWriter } from './layer-writer.ts';
+import { PathProblem } from './rooted-path.ts';
+import type { UnpackBudget } from './unpack-limits.ts';
+
+export interface AppliedLayer {
+  /** Digest of the uncompressed tar. */
+  readonly diffId: Digest;
+  /** Entries whose extended attributes (file capabilities among them) were left out. */
+  readonly ignoredXattrs: number;
+}
+
+export interface ApplyOptions {
+  /** An existing directory that nobody else can write. */
+  readonly root: string;
+  readonly budget: UnpackBudget;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Applies the layer in the file `path` (tar, plain or compressed with gzip or zstd).
+ *
+ * @throws SlipwayError `image-refused` (the entry is named), `image-too-large`, `image-corrupted`.
+ */
+export async function applyLayer(
+  path: string,
+  { root, budget, signal }: ApplyOptions,
+): Promise<AppliedLayer> {
+  const extract = createExtract();
+  // tar-stream's types describe a streamx stream, which Node's pipeline takes for a Writable.
+  const sink = extract as unknown as Writable;
+  const poured = pourLayer(path, sink, { budget, signal });
+  // Its failure reaches us through the iteration; without this it would count as unhandled meanwhile.
+  poured.catch(() => undefined);
+  const writer = new LayerWriter(root);
+  try {
+    for await (const entry of extract) {
+      budget.addEntry();
+      await applyEntry(writer, entry.header, entry);
+      entry.resume();
+    }
+    const diffId = await poured;
+    writer.finish();
+    return { diffId, ignoredXattrs: writer.ignoredXattrs };
+  } catch (error) {
+    extract.destroy();
+    await poured.catch(() => undefined);
+    throw layerError(error, signal);
+  }
+}
+
+async function applyEntry(
+  writer: LayerWriter,
+  header: Header,
+  content: AsyncIterable<unknown>,
+): Promise<void> {
+  try {
+    await writer.apply(parseEntry(header, content));
+  } catch (error) {
+    if (error instanceof PathProblem) throw refusedEntry(header.name, error.message, error);
+    const code = systemCode(error);
+    if (
+      code === 'ENAMETOOLONG' ||
+      code === 'ENOTDIR' ||
+      code === 'ELOOP' ||
+      code?.startsWith('ERR_INVALID')
+    ) {
+      throw refusedEntry(header.name, messageOf(error), error);
+    }
+    throw error;
+  }
+}
+
+function refusedEntry(name: string, reason: string, cause: unknown): SlipwayError {
+  const shown = JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
+  return new SlipwayError(
+    'invalid-input',
+    'image-refused',
+    `The image is refused because of its entry ${shown}: ${reason}. Build the image without it.`,
+    { details: { entry: name.slice(0, 1000) }, cause },
+  );
+}
+
+function layerError(error: unknown, signal: AbortSignal | undefined): SlipwayError {
+  if (isSlipwayError(error)) return error;
+  if (signal?.aborted) {
+    return new SlipwayError('cancelled', 'import-cancelled', 'The import was cancelled.', { cause: error });
+  }
+  if (systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT') {
+    return new SlipwayError(
+      'unavailable',
+      'store-full',
+      'The disk of the image store is full; free some space and import the image again.',
+      { cause: error },
+    );
+  }
+  return new SlipwayError(
+    'corrupted',
+    'image-corrupted',
+    `A layer of the image cannot be read (${messageOf(error)}). Export the image again.`,
+    { cause: error },
+  );
+}
