@@ -42,7 +42,10 @@ describe('architecture', () => {
 
   it('is printed in ARCHITECTURE.md as it is enforced', () => {
     const page = readFileSync(join(checkout, 'ARCHITECTURE.md'), 'utf8');
-    assert.ok(page.includes(roomTable()), `ARCHITECTURE.md should hold this table:\n${roomTable()}`);
+    assert.ok(
+      withoutPadding(page).includes(withoutPadding(roomTable())),
+      `ARCHITECTURE.md should hold this table:\n${roomTable()}`,
+    );
   });
 });
 
@@ -72,6 +75,11 @@ describe('the architecture test itself', () => {
     assert.equal(findCycle([{ ...low, imports: [] }, high]), undefined);
   });
 });
+
+/** A formatter may pad the cells of a table. */
+function withoutPadding(markdown: string): string {
+  return markdown.replace(/ *\| */g, '|').replace(/-{3,}/g, '---');
+}
 
 function roomNameOf(path: string): string {
   return path.split('/')[0] ?? path;

@@ -24,10 +24,14 @@ function processesOf(owner) {
 function isOf(pid, owner) {
   const [state, , group] = read(pid, 'stat').split(') ').slice(-1)[0].split(' ');
   if (state === undefined || state === '' || state === 'Z' || state === 'X') return false;
-  return (
-    Number(group) === owner.group ||
-    read(pid, 'environ').split('\0').includes(`${markVariable}=${owner.mark}`)
-  );
+  return Number(group) === owner.group || hasMark(pid, owner.mark);
+}
+
+/** A test that runs tests gives them marks below its own. */
+function hasMark(pid, mark) {
+  const variables = read(pid, 'environ').split('\0');
+  const found = variables.find((variable) => variable.startsWith(`${markVariable}=`));
+  return found !== undefined && `${found}/`.startsWith(`${markVariable}=${mark}/`);
 }
 
 /** Processes end while we look, and some are not ours to read: both count as nothing. */

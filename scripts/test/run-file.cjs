@@ -25,13 +25,14 @@ async function runFile(file, options) {
   const started = Date.now();
   const id = `${path.basename(options.workDirectory)}-${file.replace(/[^\w.]+/g, '-')}`;
   const results = path.join(options.workDirectory, `${id}.jsonl`);
+  const mark = [process.env[markVariable], id].filter(Boolean).join('/');
   const child = spawn(...commandOf(file, results, options), {
     cwd: options.checkout,
-    env: { ...process.env, ...options.env, [markVariable]: id },
+    env: { ...process.env, ...options.env, [markVariable]: mark },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  const owner = { group: child.pid, mark: id };
+  const owner = { group: child.pid, mark };
   running.set(id, owner);
   const end = await follow(child, { ...options, results, owner });
   const left = await leftBehind(owner);
