@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -79,6 +81,17 @@ class Runner:
         self.channel = ours
         self.process = _spawn([*prefix, *sandbox.argv()], theirs, {**streams, **identity, **options}, env)
         theirs.close()
+        self._watchdog = threading.Timer(DEADLINE_S, self._kill)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def _kill(self) -> None:
+        """Ends the runner and, outside a pid namespace, the script that would outlive it."""
+        pid = self.process.pid
+        scripts = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        self.process.kill()
+        for script in scripts:
+            os.kill(int(script), signal.SIGKILL)
 
     def send(self, kind: int, payload: bytes) -> None:
         self.channel.sendall(len(payload).to_bytes(4, "big") + bytes([kind]) + payload)
@@ -123,9 +136,10 @@ class Runner:
         return Outcome(list(self.messages()), self.process.returncode, out or b"", err or b"")
 
     def close(self) -> None:
+        self._watchdog.cancel()
         self.channel.close()
         if self.process.poll() is None:
-            self.process.kill()
+            self._kill()
         self.process.wait(timeout=DEADLINE_S)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
