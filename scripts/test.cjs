@@ -8,7 +8,7 @@
  *   npm test -- --update-expected     everything, and write the numbers down
  *   npm run soak                      with the long runs (SOAK=1)
  *
- * With CI=true a skipped test is a failure.
+ * With CI=true a skipped test is a failure. Tests find the staged program in STAGED_SLIPWAY.
  */
 const fs = require('node:fs');
 const os = require('node:os');
@@ -69,7 +69,7 @@ async function runCheck(name, command, args) {
 async function runGroups(options, { workDirectory, staged }) {
   const groups = planTests(checkout, options);
   if (groups.every((group) => group.files.length === 0)) throw new Error('No test file has such a path.');
-  const env = { SLIPWAY_STAGED: staged, ...(options.soak ? { SOAK: '1' } : {}) };
+  const env = { STAGED_SLIPWAY: staged, ...(options.soak ? { SOAK: '1' } : {}) };
   const results = [];
   for (const group of groups) {
     const queue = [...group.files];

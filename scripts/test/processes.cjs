@@ -2,7 +2,8 @@
 /** The processes that a test file started: its process group, and any that carry its mark in their environment. */
 const fs = require('node:fs');
 
-const markVariable = 'SLIPWAY_TEST_MARK';
+// Not SLIPWAY_…: the program refuses variables of that prefix that it does not know.
+const markVariable = 'TEST_MARK_OF_SLIPWAY';
 
 /**
  * The living processes of a group or with a mark. A process that made itself a session of its own is found by

@@ -16,8 +16,18 @@ export const rooms: readonly Room[] = [
     mayImport: ['base'],
   },
   {
+    name: 'api',
+    meaning: 'requests and views of the HTTP API as schemas, for both of its ends',
+    mayImport: ['base', 'model'],
+  },
+  {
     name: 'config',
     meaning: 'the environment parsed into settings; the only reader of `process.env`',
+    mayImport: ['base', 'model', 'runtime'],
+  },
+  {
+    name: 'api',
+    meaning: 'the shapes of the HTTP API, shared by server and client',
     mayImport: ['base', 'model'],
   },
   {
@@ -48,18 +58,30 @@ export const rooms: readonly Room[] = [
   {
     name: 'http',
     meaning: 'server, authentication, problem+json, one file per operation',
-    mayImport: ['base', 'model', 'store', 'runs'],
+    mayImport: ['base', 'model', 'api', 'store', 'starter', 'runs'],
   },
   {
     name: 'client',
     meaning: 'the typed HTTP client, for the CLI, the tests and users',
-    mayImport: ['base', 'model'],
+    mayImport: ['base', 'model', 'api'],
   },
   {
     name: 'cli',
     meaning: 'one file per command',
-    mayImport: ['base', 'model', 'config', 'client', 'runtime', 'images', 'starter', 'app.ts'],
+    mayImport: [
+      'base',
+      'model',
+      'api',
+      'config',
+      'client',
+      'runtime',
+      'images',
+      'starter',
+      'version.ts',
+      'app.ts',
+    ],
   },
+  { name: 'version.ts', meaning: 'the version of this program', mayImport: [] },
   {
     name: 'app.ts',
     meaning: 'the composition root: the only file that knows concrete classes',

@@ -1,0 +1,37 @@
+/**
+ * Set-up's last step: `node ensure-image.ts NAME` makes one of our own images unless the store has it. Silent
+ * when nothing is to do; progress and failures go to stderr.
+ */
+import { join } from 'node:path';
+import { messageOf } from '../../src/base/errors.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { readEnvironment } from '../../src/config/env.ts';
+import { ensureImage, isImageCurrent } from '../../src/images/build/ensure-image.ts';
+import { createImageStore } from '../../src/images/image-store.ts';
+
+const projectRoot = join(import.meta.dirname, '..', '..');
+
+async function main(name: string): Promise<void> {
+  const hostEnv = readEnvironment();
+  const config = parseConfig(hostEnv);
+  const store = createImageStore({ root: config.imagesDir ?? join(config.stateDir, 'images') });
+  if (await isImageCurrent(store, name, projectRoot)) return;
+  const started = performance.now();
+  say(`→ image ${name}: this takes some minutes`);
+  const image = await ensureImage(store, name, {
+    projectRoot,
+    hostEnv,
+    progress: (line) => say(`  ${line}`),
+  });
+  for (const note of image.notes) say(`  note: ${note}`);
+  say(`✓ image ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+main(process.argv[2] ?? 'python').catch((error: unknown) => {
+  say(`✗ ${messageOf(error)}`);
+  process.exitCode = 1;
+});
