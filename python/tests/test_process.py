@@ -19,10 +19,10 @@ else:
     NAMESPACE[1:1] = ["--user", "--map-current-user"]
 
 REACH = """
-import ctypes, os, socket, subprocess, sys
+import ctypes, os, socket, stat, subprocess
 
 libc = ctypes.CDLL(None, use_errno=True)
-PIDFD_OPEN, PIDFD_GETFD = 434, 438
+PIDFD_GETFD = 438
 
 def reach(pid, descriptor):
     '''Which ways lead from here to a descriptor and the memory of another process.'''
@@ -37,8 +37,11 @@ def reach(pid, descriptor):
         ways.append('memory')
     except OSError:
         pass
-    taken = libc.syscall(PIDFD_GETFD, libc.syscall(PIDFD_OPEN, pid, 0), descriptor, 0)
+    handle = os.pidfd_open(pid)
+    taken = libc.syscall(PIDFD_GETFD, handle, descriptor, 0)
+    os.close(handle)
     if taken >= 0:
+        os.close(taken)
         ways.append('take')
     try:
         with open(f'/proc/{pid}/oom_score_adj', 'w') as file:
@@ -53,9 +56,8 @@ def sockets():
     found = []
     for number in range(1024):
         try:
-            os.stat(f'/proc/self/fd/{number}')
-            socket.socket(fileno=os.dup(number)).close()
-            found.append(number)
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                found.append(number)
         except OSError:
             pass
     return found
