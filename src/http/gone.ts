@@ -1,4 +1,7 @@
-/** A signal for every request: it aborts when the caller has gone, and when the server begins to stop. */
+/**
+ * A signal for every request: it aborts when the caller has gone, and when the server begins to stop, whose connections
+ * end with their last reply then.
+ */
 import type { App } from './app-type.ts';
 
 export function addGoneSignal(app: App): void {
@@ -12,6 +15,7 @@ export function addGoneSignal(app: App): void {
     reply.raw.once('close', () => {
       stopping.signal.removeEventListener('abort', leave);
       leave();
+      if (stopping.signal.aborted) setImmediate(() => app.server.closeIdleConnections());
     });
     if (stopping.signal.aborted) leave();
     request.gone = left.signal;

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { finished, Readable } from 'node:stream';
 import { z } from 'zod';
 import { problems } from '../../api/requests.ts';
 import { digestText } from '../../api/texts.ts';
@@ -10,6 +10,7 @@ import type { HttpServices } from '../services.ts';
 
 /** A body that stalls for longer is given up, in ms. */
 const stallMs = 60_000;
+const drainMs = 10_000;
 
 /** `POST /v1/blobs`: stores the body, to be named by its digest in a submission. Never held in memory. */
 export function uploadBlob(app: App, services: HttpServices): void {
@@ -41,7 +42,7 @@ export function uploadBlob(app: App, services: HttpServices): void {
 async function* bytesOf(body: Readable): AsyncGenerator<Uint8Array> {
   const watch = setTimeout(() => body.destroy(stalled()), stallMs);
   try {
-    for await (const chunk of body) {
+    for await (const chunk of body.iterator({ destroyOnReturn: false })) {
       watch.refresh();
       yield chunk;
     }
@@ -52,7 +53,16 @@ async function* bytesOf(body: Readable): AsyncGenerator<Uint8Array> {
     });
   } finally {
     clearTimeout(watch);
+    if (!body.readableEnded) drain(body);
   }
+}
+
+/** What is refused halfway is read on for a while, so that the caller sees the reply and not a reset. */
+function drain(body: Readable): void {
+  const end = setTimeout(() => body.destroy(), drainMs);
+  end.unref();
+  finished(body, () => clearTimeout(end));
+  body.resume();
 }
 
 function stalled(): SlipwayError {
