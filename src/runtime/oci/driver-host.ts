@@ -1,0 +1,192 @@
+/** What all sandboxes of one driver share on the host, made when the driver is and removed with it. */
+import { chmod, mkdir, rmdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Control } from '../../model/control.ts';
+import type { Probe } from '../driver.ts';
+import {
+  assertControls,
+  describeMissing,
+  type HostFacts,
+  readHostFacts,
+  readRuntime,
+  toControls,
+} from './controls.ts';
+import { sweepDeadStarters, sweepStarter } from './dead-starters.ts';
+import type { OciDriverOptions } from './driver.ts';
+import { type CgroupLayout, prepareCgroup, readCgroupLayout, removeIfEmpty } from './host/cgroups.ts';
+import { mountDevices } from './host/devices.ts';
+import { HostMounts } from './host/host-mounts.ts';
+import { type IdSpace, prepareClaims } from './host/id-claims.ts';
+import { ImageViews, isLackOfIdmaps } from './image-views.ts';
+import { Places } from './places.ts';
+import { isStarterAlive, registeredStarters, registerStarter } from './starters.ts';
+import type { TraceHost } from './traces.ts';
+import { measuredFigures } from './usage.ts';
+
+const idsPerSandbox = 65_536;
+const defaultIdBase = 0x40000000;
+const defaultIdCount = 16_384;
+
+/** @throws SlipwayError when the directories cannot be used */
+export async function openHost(options: OciDriverOptions): Promise<DriverHost> {
+  const places = new Places(options);
+  const host = new DriverHost(options, places);
+  if (process.getuid?.() === 0) await host.open();
+  return host;
+}
+
+export class DriverHost implements TraceHost, AsyncDisposable {
+  readonly options: OciDriverOptions;
+  readonly places: Places;
+  readonly mounts = new HostMounts();
+  readonly cgroups: CgroupLayout = readCgroupLayout();
+  readonly views: ImageViews;
+  #idmappedMounts: boolean | undefined;
+  #facts: HostFacts | undefined;
+  #opened = false;
+
+  constructor(options: OciDriverOptions, places: Places) {
+    this.options = options;
+    this.places = places;
+    const space: IdSpace = {
+      base: options.idBase ?? defaultIdBase,
+      count: options.idCount ?? defaultIdCount,
+      size: idsPerSandbox,
+    };
+    this.views = new ImageViews({ places, mounts: this.mounts, space, rootfs: options.rootfs });
+  }
+
+  async open(): Promise<void> {
+    const { places, mounts } = this;
+    await makeDirectories(places);
+    await registerStarter(places.runtimeDir, places.starter);
+    this.#opened = true;
+    try {
+      await prepareClaims();
+      await this.sweepDeadStarters();
+      prepareCgroup(this.cgroups, places.installCgroup);
+      await mountDevices(mounts, places.devicesDir(places.starter));
+      this.#idmappedMounts = await this.#tryIdmappedMount();
+      await this.#look();
+    } catch (error) {
+      await this[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  sweepDeadStarters(): Promise<void> {
+    return sweepDeadStarters(this);
+  }
+
+  /**
+   * The controls that are on; the host was looked at when the driver was made or probed.
+   *
+   * @throws SlipwayError `control-missing`, or `driver-not-usable` without root
+   */
+  async controls(): Promise<readonly Control[]> {
+    const controls = this.#toControls(this.#facts ?? (await this.#look()));
+    assertControls(controls);
+    return controls;
+  }
+
+  get facts(): HostFacts | undefined {
+    return this.#facts;
+  }
+
+  get opened(): boolean {
+    return this.#opened;
+  }
+
+  async probe(): Promise<Probe> {
+    const facts = await this.#look();
+    const controls = this.#toControls(facts);
+    const problems = [...this.#problems(facts), ...missingOf(controls)];
+    return {
+      driver: 'oci',
+      usable: problems.length === 0,
+      problems,
+      runtime:
+        facts.runtime === undefined ? null : { name: facts.runtimeName, version: facts.runtime.version },
+      controls,
+      measures: measuredFigures(this.cgroups, this.places.installCgroup),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#opened) return;
+    const { places } = this;
+    await this.views[Symbol.asyncDispose]();
+    await sweepStarter(this, places.starter);
+    await this.mounts[Symbol.asyncDispose]();
+    this.#opened = false;
+    if (!(await hasLivingStarters(places))) removeIfEmpty(this.cgroups, places.installCgroup);
+  }
+
+  #toControls(facts: HostFacts): Control[] {
+    return toControls(facts, this.options.switchedOff);
+  }
+
+  #problems(facts: HostFacts): string[] {
+    const { runtime } = this.options;
+    const problems: string[] = [];
+    if (!this.#opened) problems.push('Only root can make sandboxes with this driver: start it with sudo.');
+    if (facts.runtime === undefined) {
+      problems.push(`The OCI runtime ${runtime.path} cannot be executed: apt-get install ${runtime.name}`);
+    }
+    return problems;
+  }
+
+  async #look(): Promise<HostFacts> {
+    const { runtime } = this.options;
+    this.#facts = readHostFacts(this.cgroups, {
+      runtimeName: runtime.name,
+      runtime: await readRuntime(runtime),
+      idmappedMounts: this.#idmappedMounts,
+      installCgroup: this.places.installCgroup,
+    });
+    return this.#facts;
+  }
+
+  /** Tried on the file system of the state directory, where images usually lie too. */
+  async #tryIdmappedMount(): Promise<boolean> {
+    const { places, mounts } = this;
+    const target = path.join(places.viewsDir(places.starter), 'probe');
+    await mkdir(target, { recursive: true, mode: 0o711 });
+    try {
+      await mounts.idmapped(places.stateDir, target, { base: defaultIdBase, count: idsPerSandbox });
+      await mounts.unmount(target);
+      return true;
+    } catch (error) {
+      if (isLackOfIdmaps(error)) return false;
+      throw error;
+    } finally {
+      await rmdir(target);
+    }
+  }
+}
+
+function missingOf(controls: readonly Control[]): string[] {
+  return controls.filter((control) => control.state === 'missing').map(describeMissing);
+}
+
+async function hasLivingStarters(places: Places): Promise<boolean> {
+  for (const starter of await registeredStarters(places.runtimeDir)) {
+    if (await isStarterAlive(places.runtimeDir, starter)) return true;
+  }
+  return false;
+}
+
+/** The sandbox's root user walks through these to its image, so others may pass but not read. */
+async function makeDirectories(places: Places): Promise<void> {
+  const passable = [places.runtimeDir, places.viewsDir(''), places.viewsDir(places.starter)];
+  const closed = [places.runtimeRoot, places.sandboxesDir, places.socketsDir, places.stateDir];
+  await mkdir(places.runtimeDir, { recursive: true, mode: 0o711 });
+  await Promise.all(passable.map((directory) => makeDirectory(directory, 0o711)));
+  await Promise.all(closed.map((directory) => makeDirectory(directory, 0o700)));
+  await makeDirectory(places.emptyDir, 0o555);
+}
+
+async function makeDirectory(directory: string, mode: number): Promise<void> {
+  await mkdir(directory, { recursive: true, mode });
+  await chmod(directory, mode); // whatever the umask is
+}

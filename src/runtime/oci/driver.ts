@@ -1,0 +1,97 @@
+/**
+ * The `oci` driver: sandboxes made by an OCI runtime (runc by default) that is called directly, without a
+ * daemon. This file puts the parts together. What a sandbox is allowed is in config.ts and seccomp.ts; the
+ * host's side (mounts, cgroups, id ranges, starters) in host/; what a crash leaves and how it is found in
+ * traces.ts; which controls this host has in controls.ts.
+ */
+import type { ControlName } from '../../model/control.ts';
+import type { Image } from '../../model/image.ts';
+import type { Probe, RuntimeDriver, Sandbox, SandboxRef, SandboxSpec } from '../driver.ts';
+import { type DriverHost, openHost } from './driver-host.ts';
+import { prepareSandbox } from './prepare.ts';
+import type { RuntimeCommand } from './runtime-process.ts';
+import type { OciSandbox } from './sandbox.ts';
+import { removeUnknown, tracedNames } from './traces.ts';
+
+export interface OciDriverOptions {
+  /** Eight lower-case letters and digits, the same for all starters of an install. */
+  readonly install: string;
+  /** Eight lower-case letters and digits, of this process alone. */
+  readonly starter: string;
+  /** Short; made if absent; root's and mode 0711. */
+  readonly runtimeDir: string;
+  /** On disk: input files and large work directories. */
+  readonly stateDir: string;
+  /** The unpacked tree of an image, unshifted. */
+  readonly rootfs: (image: Image) => Promise<string>;
+  readonly runtime: RuntimeCommand;
+  /** Controls that the operator does without where the host lacks them. */
+  readonly switchedOff: ReadonlySet<ControlName>;
+  /** Above this size, /work lies on disk. */
+  readonly workLoopThresholdBytes: number;
+  /** First user id of the ranges. */
+  readonly idBase?: number;
+  /** Number of ranges, each of 65536 ids. */
+  readonly idCount?: number;
+}
+
+/**
+ * Registers this process as a starter and sweeps what dead starters left besides sandboxes. Without root it
+ * makes nothing, and `probe` says what is missing.
+ */
+export async function createOciDriver(options: OciDriverOptions): Promise<RuntimeDriver> {
+  return new OciDriver(await openHost(options));
+}
+
+class OciDriver implements RuntimeDriver {
+  readonly name = 'oci';
+  readonly capabilities = { attach: false, lateSupply: false, runner: true, server: true };
+  readonly #host: DriverHost;
+  readonly #sandboxes = new Map<string, OciSandbox>();
+
+  constructor(host: DriverHost) {
+    this.#host = host;
+  }
+
+  probe(signal: AbortSignal): Promise<Probe> {
+    signal.throwIfAborted();
+    return this.#host.probe();
+  }
+
+  async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    signal.throwIfAborted();
+    const sandbox = await prepareSandbox(this.#host, spec, (name) => this.#sandboxes.delete(name));
+    this.#sandboxes.set(sandbox.ref.name, sandbox);
+    if (!signal.aborted) return sandbox;
+    await sandbox.destroy();
+    throw signal.reason;
+  }
+
+  /** A runtime in the foreground belongs to the process that started it. */
+  async attach(): Promise<undefined> {
+    return undefined;
+  }
+
+  async *list(signal: AbortSignal): AsyncGenerator<SandboxRef, void, undefined> {
+    for (const name of await tracedNames(this.#host)) {
+      signal.throwIfAborted();
+      const ref = this.#host.places.parseName(name);
+      if (ref !== undefined) yield ref;
+    }
+  }
+
+  async remove(ref: SandboxRef): Promise<void> {
+    const { name } = this.#host.places.assertOwn(ref);
+    const own = this.#sandboxes.get(name);
+    if (own !== undefined) return own.destroy();
+    await removeUnknown(this.#host, name);
+    await this.#host.sweepDeadStarters();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ends = await Promise.allSettled([...this.#sandboxes.values()].map((sandbox) => sandbox.destroy()));
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    await this.#host[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,138 @@
+/** Allocates everything that a sandbox needs on the host before its program can run, or nothing. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { SlipwayError } from '../../base/errors.ts';
+import type { SandboxSpec } from '../driver.ts';
+import { type PreparedHost, toOciConfig } from './config.ts';
+import type { DriverHost } from './driver-host.ts';
+import type { Slot } from './image-views.ts';
+import { toCommandLine, toEnvironment } from './program.ts';
+import { OciSandbox } from './sandbox.ts';
+import { removeTraces } from './traces.ts';
+import { mountWork } from './work.ts';
+
+/**
+ * @param onDestroyed told the name once everything of the sandbox is gone
+ * @throws SlipwayError `control-missing`, or another reason why the spec cannot be honoured
+ */
+export async function prepareSandbox(
+  host: DriverHost,
+  spec: SandboxSpec,
+  onDestroyed: (name: string) => void,
+): Promise<OciSandbox> {
+  const controls = await host.controls();
+  assertPossible(host, spec);
+  const { name } = host.places.ref(spec.id);
+  await claimName(host, name);
+  let slot: Slot | undefined;
+  try {
+    slot = await host.views.acquire();
+    const prepared = await allocate(host, spec, slot);
+    const on = new Set(controls.filter(({ state }) => state === 'on').map((control) => control.name));
+    return await toSandbox(host, spec, { slot, prepared: { ...prepared, controls: on }, onDestroyed });
+  } catch (error) {
+    await removeTraces(host, name);
+    if (slot !== undefined) host.views.release(slot);
+    throw error;
+  }
+}
+
+type Allocated = Omit<PreparedHost, 'controls'>;
+
+async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promise<Allocated> {
+  const { places, mounts, views, options } = host;
+  const { name } = places.ref(spec.id);
+  const work = places.workDir(name);
+  await mkdir(work, { mode: 0o700 });
+  // Both must have come to an end before anything is taken back.
+  const [view, mounted] = await Promise.allSettled([
+    views.view(slot, spec.image),
+    mountWork(mounts, {
+      limits: spec.limits,
+      user: spec.image.user,
+      range: slot.range,
+      target: work,
+      diskDir: places.diskDir(name),
+      loopThresholdBytes: options.workLoopThresholdBytes,
+    }),
+  ]);
+  if (view.status === 'rejected') throw view.reason;
+  if (mounted.status === 'rejected') throw mounted.reason;
+  return {
+    rootfs: view.value,
+    ids: slot.range,
+    work,
+    data: places.emptyDir,
+    devices: places.devicesDir(places.starter),
+    cgroupPath: places.cgroupPath(name),
+    architecture: process.arch,
+    swapLimit: host.facts?.swapLimit ?? false,
+  };
+}
+
+async function toSandbox(
+  host: DriverHost,
+  spec: SandboxSpec,
+  made: { slot: Slot; prepared: PreparedHost; onDestroyed: (name: string) => void },
+): Promise<OciSandbox> {
+  const { places, options, views } = host;
+  const ref = places.ref(spec.id);
+  const file = path.join(places.runDir(ref.name), 'config.json');
+  const configure = (data: string) =>
+    writeFile(file, JSON.stringify(toOciConfig(spec, { ...made.prepared, data })), { mode: 0o600 });
+  await configure(places.emptyDir);
+  return new OciSandbox({
+    host,
+    ref,
+    spec,
+    program: toCommandLine(spec)[0] ?? '',
+    runtime: options.runtime,
+    configure,
+    onDestroyed: () => {
+      views.release(made.slot);
+      made.onDestroyed(ref.name);
+    },
+  });
+}
+
+/** The run directory is the sandbox's name tag: whoever makes it owns the name. */
+async function claimName(host: DriverHost, name: string): Promise<void> {
+  try {
+    await mkdir(host.places.runDir(name), { mode: 0o700 });
+  } catch (cause) {
+    throw new SlipwayError('conflict', 'sandbox-exists', `There is a sandbox ${name} already.`, { cause });
+  }
+}
+
+const idsPerSandbox = 65_536;
+
+function assertPossible(host: DriverHost, spec: SandboxSpec): void {
+  if (!host.opened) throw notUsable();
+  if (!/^[a-z0-9]{1,32}$/.test(spec.id))
+    throw impossible(
+      'bad-sandbox-id',
+      `Its id ${JSON.stringify(spec.id)} is not 1 to 32 lower-case letters and digits.`,
+    );
+  const { uid, gid, groups = [] } = spec.image.user;
+  const ids = [uid, gid, ...groups];
+  if (!ids.every((id) => Number.isInteger(id) && id > 0 && id < idsPerSandbox)) {
+    throw impossible(
+      'bad-image-user',
+      `Its image names the user and groups ${ids.join(', ')}; only 1 to 65535 can be mapped.`,
+    );
+  }
+  toCommandLine(spec);
+  toEnvironment(spec);
+}
+
+function impossible(code: string, reason: string): SlipwayError {
+  return new SlipwayError('invalid-input', code, `The sandbox cannot be made. ${reason}`);
+}
+
+function notUsable(): SlipwayError {
+  return new SlipwayError(
+    'unavailable',
+    'driver-not-usable',
+    'Only root can make sandboxes with the oci driver: start Slipway with sudo.',
+  );
+}

@@ -1,0 +1,191 @@
+/**
+ * One sandbox of the `oci` driver, from prepared to removed. The order of things and what each method promises
+ * is in ../driver.ts; how the program is run and ended, in lifecycle.ts; what is removed, in traces.ts. Pid 1
+ * inside is the program itself: without a handler for it, the kernel ignores SIGTERM there, so `stop` with a
+ * grace period then waits for the whole of it.
+ */
+import { mkdir } from 'node:fs/promises';
+import type { Duplex, Writable } from 'node:stream';
+import { SlipwayError } from '../../base/errors.ts';
+import type { ExitStatus } from '../../model/usage.ts';
+import type {
+  Address,
+  CollectedEntry,
+  CollectRules,
+  InputFile,
+  LogChunk,
+  Sandbox,
+  SandboxRef,
+  SandboxSpec,
+  SandboxUse,
+} from '../driver.ts';
+import { untilAborted } from './abort.ts';
+import { collectFiles } from './collect.ts';
+import { Forwarder } from './forwarder.ts';
+import { cgroupDirs } from './host/cgroups.ts';
+import { stageInputs } from './inputs.ts';
+import { Lifecycle } from './lifecycle.ts';
+import type { RuntimeCommand } from './runtime-process.ts';
+import { removeTraces, type TraceHost } from './traces.ts';
+import { readUsage } from './usage.ts';
+
+export interface OciSandboxOptions {
+  readonly host: TraceHost;
+  readonly ref: SandboxRef;
+  readonly spec: SandboxSpec;
+  /** The program's first word, for messages. */
+  readonly program: string;
+  readonly runtime: RuntimeCommand;
+  /** Writes the runtime's configuration anew, with this directory at /data. */
+  readonly configure: (dataDir: string) => Promise<void>;
+  /** Called once everything is gone. */
+  readonly onDestroyed: () => void;
+}
+
+export class OciSandbox implements Sandbox {
+  readonly ref: SandboxRef;
+  readonly #options: OciSandboxOptions;
+  readonly #lifecycle: Lifecycle;
+  #forwarder: Forwarder | undefined;
+  #channelTaken = false;
+  #destroying: Promise<void> | undefined;
+
+  constructor(options: OciSandboxOptions) {
+    const { host, ref, program } = options;
+    const cgroupPath = host.places.cgroupPath(ref.name);
+    this.#options = options;
+    this.ref = ref;
+    this.#lifecycle = new Lifecycle({
+      cgroups: cgroupDirs(host.cgroups, cgroupPath),
+      program,
+      readUsage: () => readUsage(host.cgroups, cgroupPath),
+    });
+  }
+
+  get stdin(): Writable {
+    return this.#lifecycle.stdin;
+  }
+
+  async supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void> {
+    if (this.#lifecycle.phase !== 'new' || this.#destroying !== undefined) throw lateSupply();
+    const { host, ref, configure } = this.#options;
+    const dataDir = host.places.dataDir(ref.name);
+    await mkdir(host.places.diskDir(ref.name), { recursive: true, mode: 0o700 });
+    await stageInputs(dataDir, inputs, signal);
+    await configure(dataDir);
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#lifecycle.phase !== 'new' || this.#destroying !== undefined) throw cannotStart(this.ref);
+    const { host, ref, spec, runtime } = this.#options;
+    await this.#lifecycle.launch({
+      runtime,
+      root: host.places.runtimeRoot,
+      runDir: host.places.runDir(ref.name),
+      name: ref.name,
+      channel: spec.use.kind === 'runner',
+    });
+  }
+
+  channel(): Duplex {
+    this.#assertUse('runner');
+    const { runtime } = this.#lifecycle;
+    if (runtime === undefined || this.#channelTaken) throw noChannel();
+    this.#channelTaken = true;
+    return runtime.channel;
+  }
+
+  async connect(signal: AbortSignal): Promise<Address> {
+    const { host, ref, spec } = this.#options;
+    if (spec.use.kind !== 'server') throw wrongUse('server', spec.use);
+    this.#forwarder ??= new Forwarder({
+      port: spec.use.port,
+      socketPath: host.places.socketPath(ref.name),
+      programPid: () => this.#lifecycle.programPid,
+      isOver: () => this.#lifecycle.phase === 'ended' || this.#destroying !== undefined,
+    });
+    return { kind: 'unix', path: await this.#forwarder.ready(signal) };
+  }
+
+  logs(signal: AbortSignal): AsyncIterable<LogChunk> {
+    return this.#lifecycle.output.read(signal);
+  }
+
+  wait(signal: AbortSignal): Promise<ExitStatus> {
+    return untilAborted(this.#lifecycle.ended, signal);
+  }
+
+  stop(graceMs: number): Promise<void> {
+    return this.#lifecycle.stop(graceMs);
+  }
+
+  collect(rules: CollectRules, signal: AbortSignal): AsyncIterable<CollectedEntry> {
+    if (this.#lifecycle.phase !== 'ended' || this.#destroying !== undefined) throw cannotCollect(this.ref);
+    const { host, ref } = this.#options;
+    return collectFiles(host.places.workDir(ref.name), rules, signal);
+  }
+
+  async destroy(): Promise<void> {
+    this.#destroying ??= this.#destroy();
+    try {
+      await this.#destroying;
+    } catch (error) {
+      this.#destroying = undefined; // the next call tries again
+      throw error;
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.destroy();
+  }
+
+  async #destroy(): Promise<void> {
+    this.#lifecycle.output.discard();
+    await this.#lifecycle.stop(0);
+    await this.#forwarder?.close();
+    await removeTraces(this.#options.host, this.ref.name);
+    this.#options.onDestroyed();
+  }
+
+  #assertUse(kind: SandboxUse['kind']): void {
+    const { use } = this.#options.spec;
+    if (use.kind !== kind) throw wrongUse(kind, use);
+  }
+}
+
+function lateSupply(): SlipwayError {
+  return new SlipwayError(
+    'unsupported',
+    'no-late-supply',
+    'The oci driver cannot add input files to a sandbox that was started. Supply them before the start.',
+  );
+}
+
+function cannotStart(ref: SandboxRef): SlipwayError {
+  return new SlipwayError(
+    'conflict',
+    'already-started',
+    `The sandbox ${ref.name} was started or ended before.`,
+  );
+}
+
+function cannotCollect(ref: SandboxRef): SlipwayError {
+  return new SlipwayError(
+    'conflict',
+    'still-running',
+    `Files of the sandbox ${ref.name} can be collected only after it ended and before it is destroyed.`,
+  );
+}
+
+function wrongUse(wanted: string, use: SandboxUse): SlipwayError {
+  return new SlipwayError(
+    'unsupported',
+    'wrong-use',
+    `This sandbox was made for the use "${use.kind}", not "${wanted}".`,
+  );
+}
+
+function noChannel(): SlipwayError {
+  return new SlipwayError('conflict', 'no-channel', 'The channel can be taken once, after the start.');
+}
