@@ -2,7 +2,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { claimsOf, releaseSlot } from './host/id-claims.ts';
-import { emptyIfAbsent, isStarterAlive, registeredStarters, unregisterStarter } from './starters.ts';
+import { emptyIfAbsent, isStarterAlive, registeredStarters, unregisterStarter } from './host/starters.ts';
 import { type TraceHost, tracedNames, unmountBelow } from './traces.ts';
 
 /**

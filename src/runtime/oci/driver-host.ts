@@ -17,9 +17,9 @@ import { type CgroupLayout, prepareCgroup, readCgroupLayout, removeIfEmpty } fro
 import { mountDevices } from './host/devices.ts';
 import { HostMounts } from './host/host-mounts.ts';
 import { type IdSpace, prepareClaims } from './host/id-claims.ts';
+import { isStarterAlive, registeredStarters, registerStarter } from './host/starters.ts';
 import { ImageViews, isLackOfIdmaps } from './image-views.ts';
 import { Places } from './places.ts';
-import { isStarterAlive, registeredStarters, registerStarter } from './starters.ts';
 import type { TraceHost } from './traces.ts';
 import { measuredFigures } from './usage.ts';
 

@@ -17,8 +17,8 @@ import {
 } from './host/cgroups.ts';
 import type { HostMounts } from './host/host-mounts.ts';
 import { isWithin, readMounts } from './host/mountinfo.ts';
+import { emptyIfAbsent, processStartTime } from './host/starters.ts';
 import type { Places } from './places.ts';
-import { emptyIfAbsent, processStartTime } from './starters.ts';
 
 export interface TraceHost {
   readonly places: Places;

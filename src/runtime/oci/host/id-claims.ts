@@ -7,8 +7,8 @@ import { readlinkSync, unlinkSync } from 'node:fs';
 import { mkdir, readdir, readlink, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipwayError, systemCode } from '../../../base/errors.ts';
-import { emptyIfAbsent, readBootId } from '../starters.ts';
 import type { IdRange } from './host-mounts.ts';
+import { emptyIfAbsent, readBootId } from './starters.ts';
 
 /** Host-wide: shared by all installs, whatever their runtime directories are. */
 const allClaimsDir = '/run/slipway/ids';

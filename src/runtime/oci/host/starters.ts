@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { systemCode } from '../../base/errors.ts';
+import { systemCode } from '../../../base/errors.ts';
 
 interface Registration {
   readonly pid: number;
