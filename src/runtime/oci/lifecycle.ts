@@ -123,12 +123,14 @@ export class Lifecycle {
    * is output before the program is known to have started.
    */
   async #carryStderr(runtime: RuntimeProcess, stderr: Readable): Promise<void> {
+    // Without a listener, Node throws away what is unread when the process exits.
+    stderr.on('readable', () => undefined);
     const ended = new AbortController();
     void runtime.exited.then(() => ended.abort());
     await once(stderr, 'readable', { signal: ended.signal }).catch(() => undefined);
     while (!runtime.programStarted && !ended.signal.aborted) await delay(pollMs);
     if (runtime.programStarted) this.output.add('stderr', stderr);
-    else stderr.resume();
+    else stderr.destroy();
   }
 
   #conclude(runtime: RuntimeProcess, exit: { code: number | null; signal: string | null }): void {
