@@ -10,6 +10,7 @@ import { ensureImage, isImageCurrent } from '../../src/images/build/ensure-image
 import { createImageStore } from '../../src/images/image-store.ts';
 
 const projectRoot = join(import.meta.dirname, '..', '..');
+const quietMs = 5000;
 
 async function main(name: string): Promise<void> {
   const hostEnv = readEnvironment();
@@ -25,6 +26,17 @@ async function main(name: string): Promise<void> {
   });
   for (const note of image.notes) say(`  note: ${note}`);
   say(`✓ image ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+}
+
+/** A build says thousands of lines: every step is shown, of the rest one now and then. */
+function progressLine(): (line: string) => void {
+  let shownAt = 0;
+  return (line) => {
+    const now = performance.now();
+    if (!line.startsWith('STEP ') && now - shownAt < quietMs) return;
+    shownAt = now;
+    say(`  ${line.trim().slice(0, 160)}`);
+  };
 }
 
 function say(line: string): void {
