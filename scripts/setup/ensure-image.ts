@@ -22,7 +22,7 @@ async function main(name: string): Promise<void> {
   const image = await ensureImage(store, name, {
     projectRoot,
     hostEnv,
-    progress: (line) => say(`  ${line}`),
+    progress: progressLine(),
   });
   for (const note of image.notes) say(`  note: ${note}`);
   say(`✓ image ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
