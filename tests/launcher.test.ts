@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -117,11 +117,11 @@ describe('set-up', () => {
 describe('set-up without root', () => {
   it('says exactly what to type', () => {
     using checkout = createSmallCheckout();
-    linkNode(checkout.directory);
+    const node = copyNode(checkout.directory);
     const entry = { package: 'moon-base', probe: 'moon-base-command', for: 'tests', group: 'run' };
     checkout.write('scripts/requirements.json', JSON.stringify([entry]));
     spawnSync('chown', ['-R', '65534:65534', checkout.directory]);
-    const result = spawnSync(process.execPath, [join(checkout.directory, 'scripts/setup.cjs')], {
+    const result = spawnSync(node, [join(checkout.directory, 'scripts/setup.cjs')], {
       cwd: checkout.directory,
       uid: 65534,
       gid: 65534,
@@ -155,9 +155,19 @@ function hostNode(): { readonly file: string; readonly major: number } {
 }
 
 function linkNode(checkout: string): void {
+  symlinkSync(process.execPath, nodeIn(checkout));
+}
+
+/** For another user: our own Node may lie below a directory that only root can enter. */
+function copyNode(checkout: string): string {
+  copyFileSync(process.execPath, nodeIn(checkout));
+  return nodeIn(checkout);
+}
+
+function nodeIn(checkout: string): string {
   const directory = join(checkout, `node_modules/node-linux-${process.arch}/bin`);
   mkdirSync(directory, { recursive: true });
-  symlinkSync(process.execPath, join(directory, 'node'));
+  return join(directory, 'node');
 }
 
 /** Waits until a file has content. */
