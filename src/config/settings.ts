@@ -28,6 +28,13 @@ const serviceSettings = {
     meaning: 'Where everything lives that must survive a restart: runs, blobs, images, the admin token.',
     parse: parsers.parseAbsolutePath,
   },
+  imagesDir: {
+    name: 'SLIPWAY_IMAGES_DIR',
+    shape: 'an absolute path',
+    initial: '',
+    meaning: 'The local image store; several installs may share one. Not set: `images` in SLIPWAY_STATE_DIR.',
+    parse: optional(parsers.parseAbsolutePath),
+  },
   runtimeDir: {
     name: 'SLIPWAY_RUNTIME_DIR',
     shape: 'an absolute path',
