@@ -23,11 +23,6 @@ export const rooms: readonly Room[] = [
   {
     name: 'config',
     meaning: 'the environment parsed into settings; the only reader of `process.env`',
-    mayImport: ['base', 'model', 'runtime'],
-  },
-  {
-    name: 'api',
-    meaning: 'the shapes of the HTTP API, shared by server and client',
     mayImport: ['base', 'model'],
   },
   {
