@@ -14,8 +14,9 @@ import { type Digest, isDigest } from '../base/digest.ts';
 import { systemCode } from '../base/errors.ts';
 import type { Image } from '../model/image.ts';
 import { BlobStaging, corruptedBlob, digestOfFile } from './blob-staging.ts';
+import type { ImageSource } from './formats/image-source.ts';
 import { parseManifest, readDocument } from './formats/oci-documents.ts';
-import { type ImageSource, stageImage } from './formats/stage-image.ts';
+import { stageImage } from './formats/stage-image.ts';
 import { parseDescription } from './image-description.ts';
 import { ImageNames, imageNotFound, parseImageName } from './image-names.ts';
 import { hexOf, namesIn, StoreFiles, syncDirectory, writeFileAtomically } from './store-files.ts';
@@ -163,12 +164,14 @@ class LocalImageStore implements ImageStore {
   }
 
   async remove(reference: string): Promise<void> {
-    const image = await this.resolve(reference);
     const name = await this.#names.find(reference);
-    const gone = name === undefined ? image.names : [name];
+    const digest = (await this.#names.lookup(reference)) ?? (await this.#byDigits(reference));
+    if (digest === undefined) throw imageNotFound(reference, await this.list());
+    const names = (await this.#names.byDigest()).get(digest) ?? [];
+    const gone = name === undefined ? names : [name];
     for (const one of gone) await this.#names.delete(one);
-    if (gone.length < image.names.length) return;
-    await this.#removeTree(image.digest);
+    if (gone.length < names.length) return;
+    await this.#removeTree(digest);
     await this.#sweep();
   }
 

@@ -6,7 +6,7 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { imageLabels } from '../../model/image.ts';
-import type { RootfsConfig } from '../formats/stage-image.ts';
+import type { RootfsConfig } from '../formats/image-source.ts';
 import type { Buildah, BuildOutput } from './buildah.ts';
 import { findDebianMirror, sourcesFor } from './debian-mirror.ts';
 import { runHostCommand } from './host-command.ts';

@@ -8,24 +8,12 @@ import { dirname, join, resolve } from 'node:path';
 import { SlipwayError, systemCode } from '../../base/errors.ts';
 import { type Image, imageLabels } from '../../model/image.ts';
 import { parseImageName } from '../image-names.ts';
-import type { ImageStore } from '../image-store.ts';
-import type { HostEnvironment } from './build-settings.ts';
-import { Buildah, type BuildOutput } from './buildah.ts';
+import type { BuildImageOptions, CheckedBuild } from './build-request.ts';
+import { Buildah } from './buildah.ts';
 import { buildWithDocker, hasDockerEngine } from './docker-build.ts';
 import { basesOf } from './dockerfile.ts';
 import { hasProgram } from './host-command.ts';
 import { resolveBase } from './resolve-base.ts';
-
-export interface BuildImageOptions extends BuildOutput {
-  readonly store: ImageStore;
-  readonly contextDir: string;
-  /** Default: `Dockerfile` in the context. */
-  readonly dockerfile?: string | undefined;
-  readonly name: string;
-  /** The operator's environment, for proxies, CA and pip's settings. */
-  readonly hostEnv: HostEnvironment;
-  readonly labels?: Readonly<Record<string, string>>;
-}
 
 /**
  * @throws SlipwayError `dockerfile-missing`, `base-unavailable`, `build-failed` (with the last lines),
@@ -47,10 +35,8 @@ export async function buildImage(options: BuildImageOptions): Promise<Image> {
   );
 }
 
-type Request = BuildImageOptions & { readonly dockerfile: string };
-
 async function buildWithBuildah(
-  request: Request,
+  request: CheckedBuild,
   { buildah, text }: { buildah: Buildah; text: string },
 ): Promise<Image> {
   const { store, name, progress, signal } = request;

@@ -6,6 +6,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { namesIn } from '../store-files.ts';
 import { type HostEnvironment, prepareBuildSettings, proxyEnvironment } from './build-settings.ts';
 import { runHostCommand } from './host-command.ts';
 import { lockFile } from './lock-file.ts';
@@ -102,6 +103,14 @@ export class Buildah {
     await this.run(['bud', ...args, ...options, ...labelArgs, contextDir], { progress, signal });
   }
 
+  /** A step outlives a buildah that was killed; its runtime, whose state is our own, still knows it. */
+  async #endSteps(): Promise<void> {
+    const state = ['--root', this.#at('runc')];
+    for (const id of await namesIn(this.#at('runc'))) {
+      await runHostCommand({ program: 'runc', args: [...state, 'delete', '--force', id], env: this.env });
+    }
+  }
+
   async exportLayout(name: string, layout: string): Promise<void> {
     await this.run(['push', '--quiet', '--signature-policy', this.#at('policy.json'), name, `oci:${layout}`]);
   }
@@ -118,6 +127,7 @@ export class Buildah {
 
   /** Removes working containers and images; the store has what is worth keeping. */
   async clean(): Promise<void> {
+    await this.#endSteps();
     await this.run(['rm', '--all']);
     await this.run(['rmi', '--all', '--force']);
   }
@@ -138,7 +148,7 @@ export class Buildah {
       '  previous=$argument',
       'done',
       `[ -z "$bundle" ] || ${quoted(process.execPath)} ${quoted(wrapper)} ${quoted(this.#at('settings.json'))} "$bundle"`,
-      'exec runc "$@"',
+      `exec runc --root ${quoted(this.#at('runc'))} "$@"`,
       '',
     ];
     const path = this.#at('runtime');

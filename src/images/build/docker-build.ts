@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Image } from '../../model/image.ts';
-import type { BuildImageOptions } from './build-image.ts';
+import type { CheckedBuild } from './build-request.ts';
 import { runHostCommand } from './host-command.ts';
 
 type Environment = Readonly<Record<string, string>>;
@@ -17,15 +17,7 @@ export async function hasDockerEngine(env: Environment): Promise<boolean> {
 }
 
 export async function buildWithDocker(
-  {
-    store,
-    name,
-    dockerfile,
-    contextDir,
-    labels,
-    progress,
-    signal,
-  }: BuildImageOptions & { dockerfile: string },
+  { store, name, dockerfile, contextDir, labels, progress, signal }: CheckedBuild,
   env: Environment,
 ): Promise<Image> {
   const tag = `slipway-build/${name.replaceAll(/[:/]/g, '-')}`;

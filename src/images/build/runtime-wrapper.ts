@@ -27,7 +27,8 @@ type Settings = z.infer<typeof settingsFile>;
 export function withBuildSettings(config: BundleConfig, settings: Settings, release: string): BundleConfig {
   const apt = preparedReleases.includes(release) ? `apt.${release}.conf` : 'apt.conf';
   const extra = { ...settings.env, APT_CONFIG: `${settingsMount}/${apt}` };
-  const own = config.process.env ?? [];
+  const { process: step } = config;
+  const own = step.env ?? [];
   const added = Object.entries(extra).filter(([name]) => !own.some((line) => line.startsWith(`${name}=`)));
   const mount = {
     destination: settingsMount,
@@ -37,7 +38,7 @@ export function withBuildSettings(config: BundleConfig, settings: Settings, rele
   };
   return {
     ...config,
-    process: { ...config.process, env: [...own, ...added.map(([name, value]) => `${name}=${value}`)] },
+    process: { ...step, env: [...own, ...added.map(([name, value]) => `${name}=${value}`)] },
     mounts: [...(config.mounts ?? []), mount],
   };
 }

@@ -1,9 +1,10 @@
 /** Makes the OCI config of an image that came as a bare tar of a file system. */
 import { Writable } from 'node:stream';
 import type { Digest } from '../../base/digest.ts';
+import { layerError } from '../unpack/layer-error.ts';
 import { pourLayer } from '../unpack/layer-source.ts';
 import type { UnpackBudget } from '../unpack/unpack-limits.ts';
-import type { RootfsConfig } from './stage-image.ts';
+import type { RootfsConfig } from './image-source.ts';
 
 /** No creation date: the same tar and settings give the same image. */
 export function rootfsConfig(
@@ -28,5 +29,9 @@ export function rootfsConfig(
 /** The digest of the uncompressed tar in a file. */
 export async function diffIdOf(path: string, budget: UnpackBudget, signal?: AbortSignal): Promise<Digest> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  return pourLayer(path, nowhere, { budget, signal });
+  try {
+    return await pourLayer(path, nowhere, { budget, signal });
+  } catch (error) {
+    throw layerError(error, signal);
+  }
 }

@@ -4,7 +4,6 @@
  * the archive itself (see unpack/ for the layers).
  */
 import { mkdir, stat } from 'node:fs/promises';
-import { arch } from 'node:os';
 import { join } from 'node:path';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { isSlipwayError, SlipwayError, systemCode } from '../../base/errors.ts';
@@ -14,6 +13,7 @@ import { applyLayer } from '../unpack/apply-layer.ts';
 import { compressionOf } from '../unpack/layer-source.ts';
 import { lstatOf, resolveParts, splitEntryName } from '../unpack/rooted-path.ts';
 import { UnpackBudget, type UnpackLimits } from '../unpack/unpack-limits.ts';
+import { hostArchitecture, type ImageSource, type RootfsConfig } from './image-source.ts';
 import {
   type Descriptor,
   parseConfig,
@@ -24,25 +24,6 @@ import {
   unreadable,
 } from './oci-documents.ts';
 import { diffIdOf, rootfsConfig } from './rootfs-config.ts';
-
-/** What a rootfs tar cannot say about itself. */
-export interface RootfsConfig {
-  readonly env?: Readonly<Record<string, string>>;
-  readonly user?: string;
-  readonly workdir?: string;
-  readonly entrypoint?: readonly string[];
-  readonly cmd?: readonly string[];
-  readonly labels?: Readonly<Record<string, string>>;
-}
-
-/** Where an image comes from; `path` is on this machine. */
-export type ImageSource =
-  /** A directory with `index.json` and `blobs/`, or a tar of one. */
-  | { readonly kind: 'oci-layout'; readonly path: string }
-  /** What `docker save` writes. */
-  | { readonly kind: 'docker-archive'; readonly path: string }
-  /** A tar of a file system, plain or compressed. */
-  | { readonly kind: 'rootfs'; readonly path: string; readonly config?: RootfsConfig };
 
 export interface StagingPlace {
   readonly staging: BlobStaging;
@@ -168,10 +149,4 @@ async function stageManifest(
   const json = JSON.stringify(manifest);
   await staging.addBytes(json);
   return digestOf(json);
-}
-
-/** This machine's architecture in Go's words. */
-export function hostArchitecture(): string {
-  const name = arch();
-  return name === 'x64' ? 'amd64' : name;
 }

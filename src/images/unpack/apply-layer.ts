@@ -8,8 +8,9 @@
 import type { Writable } from 'node:stream';
 import { extract as createExtract, type Header } from 'tar-stream';
 import type { Digest } from '../../base/digest.ts';
-import { isSlipwayError, messageOf, SlipwayError, systemCode } from '../../base/errors.ts';
+import { messageOf, SlipwayError, systemCode } from '../../base/errors.ts';
 import { parseEntry } from './layer-entry.ts';
+import { layerError } from './layer-error.ts';
 import { pourLayer } from './layer-source.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { PathProblem } from './rooted-path.ts';
@@ -90,26 +91,5 @@ function refusedEntry(name: string, reason: string, cause: unknown): SlipwayErro
     'image-refused',
     `The image is refused because of its entry ${shown}: ${reason}. Build the image without it.`,
     { details: { entry: name.slice(0, 1000) }, cause },
-  );
-}
-
-function layerError(error: unknown, signal: AbortSignal | undefined): SlipwayError {
-  if (isSlipwayError(error)) return error;
-  if (signal?.aborted) {
-    return new SlipwayError('cancelled', 'import-cancelled', 'The import was cancelled.', { cause: error });
-  }
-  if (systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT') {
-    return new SlipwayError(
-      'unavailable',
-      'store-full',
-      'The disk of the image store is full; free some space and import the image again.',
-      { cause: error },
-    );
-  }
-  return new SlipwayError(
-    'corrupted',
-    'image-corrupted',
-    `A layer of the image cannot be read (${messageOf(error)}). Export the image again.`,
-    { cause: error },
   );
 }

@@ -79,7 +79,7 @@ export class LayerWriter {
   /** Removes what lower layers left at a path; what this layer made stays, in whichever order they come. */
   #removeLower(path: string): void {
     if (!this.#own.has(path)) {
-      fs.rmSync(path, { recursive: true, force: true });
+      removeIfThere(path);
       return;
     }
     if (!lstatOf(path)?.isDirectory()) return;
@@ -112,7 +112,7 @@ export class LayerWriter {
   }
 
   async #makeFile(path: string, owner: Ownership, content: AsyncIterable<Uint8Array>): Promise<void> {
-    fs.rmSync(path, { recursive: true, force: true });
+    removeIfThere(path);
     const fd = fs.openSync(path, 'wx', 0o600);
     try {
       for await (const chunk of content) writeAll(fd, chunk);
@@ -126,7 +126,7 @@ export class LayerWriter {
 
   #makeSymlink(path: string, owner: Ownership, target: string): void {
     if (target === '') throw new PathProblem('it is a symbolic link without a target');
-    fs.rmSync(path, { recursive: true, force: true });
+    removeIfThere(path);
     fs.symlinkSync(target, path);
     if (this.#keepsOwners) fs.lchownSync(path, owner.uid, owner.gid);
     fs.lutimesSync(path, owner.mtime, owner.mtime);
@@ -135,7 +135,7 @@ export class LayerWriter {
   #makeHardLink(path: string, target: string): void {
     const source = this.#hardLinkSource(target);
     if (source === path) return;
-    fs.rmSync(path, { recursive: true, force: true });
+    removeIfThere(path);
     fs.linkSync(source, path);
   }
 
@@ -161,6 +161,12 @@ function linkTargetParts(target: string): string[] {
     if (error instanceof PathProblem) throw new PathProblem('it is a hard link that leaves the root');
     throw error;
   }
+}
+
+function removeIfThere(path: string): void {
+  const stats = lstatOf(path);
+  if (stats?.isDirectory()) fs.rmSync(path, { recursive: true });
+  else if (stats) fs.unlinkSync(path);
 }
 
 function writeAll(fd: number, chunk: Uint8Array): void {

@@ -5,6 +5,7 @@
  */
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import { join, posix } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
 
 const maxLinks = 40;
 
@@ -26,7 +27,12 @@ export function splitEntryName(name: string): string[] {
 
 /** `lstat` that answers undefined for what is not there. */
 export function lstatOf(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (systemCode(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -88,9 +94,5 @@ export function readInRoot(root: string, path: string, maxBytes: number): Buffer
 }
 
 function isMissing(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    'code' in error &&
-    ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(String(error.code))
-  );
+  return ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(systemCode(error) ?? '');
 }

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { assertFails } from '../../tests/support/assert-fails.ts';
+import { makeTar, writeOciLayout } from '../../tests/support/tar.ts';
+import { createTemporaryDirectory } from '../../tests/support/temporary-directory.ts';
+import { createImageStore } from '../images/image-store.ts';
+import { imageLabels } from '../model/image.ts';
+import { createImageCommand } from './image.ts';
+import type { TextSink } from './line-progress.ts';
+
+interface Bench extends Disposable {
+  readonly at: (name: string) => string;
+  /** Runs `slipway image …` and returns what it printed. */
+  readonly run: (...args: string[]) => Promise<{ out: string; err: string }>;
+}
+
+function bench(terminal: Partial<TextSink> = {}): Bench {
+  const directory = createTemporaryDirectory();
+  const store = createImageStore({ root: join(directory.path, 'images') });
+  return {
+    at: (name) => join(directory.path, name),
+    async run(...args) {
+      const printed = { out: '', err: '' };
+      const sink = (key: 'out' | 'err'): TextSink => ({
+        ...terminal,
+        write: (text) => {
+          printed[key] += text;
+        },
+      });
+      const options = { hostEnv: {}, out: sink('out'), err: sink('err') };
+      await createImageCommand(() => store, options).parseAsync(args, { from: 'user' });
+      return printed;
+    },
+    [Symbol.dispose]: () => directory[Symbol.dispose](),
+  };
+}
+
+async function writeImage(b: Bench): Promise<void> {
+  const packages = JSON.stringify([{ name: 'python3-pandas', version: '1.5.3', source: 'debian' }]);
+  const layer = await makeTar([{ name: 'usr/lib/slipway/packages.json', content: packages }]);
+  const labels = {
+    [imageLabels.notes]: 'built without: sdtp (package index unreachable)\u001b]0;evil\u0007',
+  };
+  await writeOciLayout(b.at('layout'), [layer], { config: { Labels: labels } });
+}
+
+describe('slipway image', () => {
+  it('imports, lists and shows for people', async () => {
+    using b = bench();
+    await writeImage(b);
+    const imported = await b.run('import', b.at('layout'), '--name', 'mine');
+    assert.match(imported.out, /^name +mine\ndigest +sha256:[0-9a-f]{64}\nsize +\d+ B\n/);
+    assert.match(imported.err, /^reading .*\nunpacking layer 1 of 1\n$/);
+    assert.match((await b.run('list')).out, /^NAME +DIGEST +SIZE\nmine +[0-9a-f]{12} +\d+ B\n$/);
+    const shown = (await b.run('show', 'mine')).out;
+    assert.match(shown, /note +built without: sdtp/);
+    assert.match(shown, /\nPACKAGE +VERSION +FROM\npython3-pandas +1\.5\.3 +debian\n$/);
+    assert.doesNotMatch(shown, /[\u001b\u0007]/);
+  });
+
+  it('prints JSON alone on standard output when asked', async () => {
+    using b = bench();
+    await writeImage(b);
+    const imported = JSON.parse((await b.run('import', b.at('layout'), '--name', 'mine', '--json')).out);
+    assert.deepEqual(JSON.parse((await b.run('show', 'mine', '--json')).out), imported);
+    assert.deepEqual(JSON.parse((await b.run('list', '--json')).out), [imported]);
+  });
+
+  it('draws one line on a terminal, no wider than it, and takes it away', async () => {
+    using b = bench({ isTTY: true, columns: 30 });
+    await writeImage(b);
+    const { err } = await b.run('import', b.at('layout'), '--name', 'mine');
+    const lines = err.split('\r\u001b[K');
+    assert.ok(lines.length > 2 && lines.every((line) => line.length < 30), err);
+    assert.equal(lines.at(-1), '');
+  });
+
+  it('recognises what it is given', async () => {
+    using b = bench();
+    const tree = await makeTar([{ name: './etc/motd', content: 'hello' }]);
+    writeFileSync(b.at('tree.tar'), tree);
+    await b.run('import', b.at('tree.tar'), '--name', 'tree');
+    writeFileSync(b.at('text'), 'not a tar at all'.repeat(100));
+    await assertFails(b.run('import', b.at('text'), '--name', 'x'), 'image-unreadable');
+    await assertFails(b.run('import', b.at('missing'), '--name', 'x'), 'image-unreadable');
+    await assertFails(b.run('import', b.at('.'), '--name', 'x'), 'image-unreadable');
+    await assertFails(b.run('show', 'missing'), 'image-not-found');
+    await assertFails(b.run('build', b.at('missing'), '--name', 'x'), 'build-context-missing');
+  });
+});
