@@ -20,6 +20,7 @@ import { type IdSpace, prepareClaims } from './host/id-claims.ts';
 import { isStarterAlive, registeredStarters, registerStarter } from './host/starters.ts';
 import { ImageViews, isLackOfIdmaps } from './image-views.ts';
 import { Places } from './places.ts';
+import { runtimeMissing } from './runtime-process.ts';
 import type { TraceHost } from './traces.ts';
 import { measuredFigures } from './usage.ts';
 
@@ -81,10 +82,12 @@ export class DriverHost implements TraceHost, AsyncDisposable {
   /**
    * The controls that are on; the host was looked at when the driver was made or probed.
    *
-   * @throws SlipwayError `control-missing`, or `driver-not-usable` without root
+   * @throws SlipwayError `control-missing`, `runtime-missing`
    */
   async controls(): Promise<readonly Control[]> {
-    const controls = this.#toControls(this.#facts ?? (await this.#look()));
+    const known = this.#facts?.runtime === undefined ? await this.#look() : this.#facts;
+    if (known.runtime === undefined) throw runtimeMissing(this.options.runtime, 'it does not answer');
+    const controls = this.#toControls(known);
     assertControls(controls);
     return controls;
   }
@@ -100,7 +103,7 @@ export class DriverHost implements TraceHost, AsyncDisposable {
   async probe(): Promise<Probe> {
     const facts = await this.#look();
     const controls = this.#toControls(facts);
-    const problems = [...this.#problems(facts), ...missingOf(controls)];
+    const problems = [...this.#problems(facts), ...missingOf(controls, facts)];
     return {
       driver: 'oci',
       usable: problems.length === 0,
@@ -130,9 +133,7 @@ export class DriverHost implements TraceHost, AsyncDisposable {
     const { runtime } = this.options;
     const problems: string[] = [];
     if (!this.#opened) problems.push('Only root can make sandboxes with this driver: start it with sudo.');
-    if (facts.runtime === undefined) {
-      problems.push(`The OCI runtime ${runtime.path} cannot be executed: apt-get install ${runtime.name}`);
-    }
+    if (facts.runtime === undefined) problems.push(runtimeMissing(runtime, 'it does not answer').message);
     return problems;
   }
 
@@ -165,8 +166,12 @@ export class DriverHost implements TraceHost, AsyncDisposable {
   }
 }
 
-function missingOf(controls: readonly Control[]): string[] {
-  return controls.filter((control) => control.state === 'missing').map(describeMissing);
+/** A runtime that is not there at all is a problem of its own. */
+function missingOf(controls: readonly Control[], facts: HostFacts): string[] {
+  const missing = controls.filter((control) => control.state === 'missing');
+  const counted =
+    facts.runtime === undefined ? missing.filter((each) => each.name !== 'patched-runtime') : missing;
+  return counted.map(describeMissing);
 }
 
 async function hasLivingStarters(places: Places): Promise<boolean> {

@@ -139,9 +139,12 @@ function toArguments(options: LaunchOptions): string[] {
   ];
 }
 
-/** Nothing of the starter's environment but the search path for the runtime's own helpers. */
+/**
+ * Nothing of the starter's environment but the search path for the runtime's own helpers. One Go processor is
+ * enough for what a runtime does and saves a tenth of its CPU time; the program inside sees neither.
+ */
 function runtimeEnvironment(): NodeJS.ProcessEnv {
-  return { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+  return { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', GOMAXPROCS: '1' };
 }
 
 function present<Stream>(stream: Stream | null): Stream {
@@ -149,12 +152,17 @@ function present<Stream>(stream: Stream | null): Stream {
   throw new SlipwayError('internal', 'no-stream', 'The runtime was launched without its streams.');
 }
 
-function cannotLaunch(runtime: RuntimeCommand, error: Error): SlipwayError {
-  const reason = systemCode(error) === 'ENOENT' ? 'there is no such program' : error.message;
+/** @param reason why it cannot be used, as the end of a sentence */
+export function runtimeMissing(runtime: RuntimeCommand, reason: string, cause?: unknown): SlipwayError {
   return new SlipwayError(
     'unavailable',
     'runtime-missing',
-    `The OCI runtime ${runtime.path} cannot be started: ${reason}. Install it (on Debian: apt-get install ${runtime.name}) or set another one.`,
-    { cause: error },
+    `The OCI runtime ${runtime.path} cannot be used: ${reason}. Install it (on Debian: apt-get install ${runtime.name}) or set another one.`,
+    { cause },
   );
+}
+
+function cannotLaunch(runtime: RuntimeCommand, error: Error): SlipwayError {
+  const reason = systemCode(error) === 'ENOENT' ? 'there is no such program' : error.message;
+  return runtimeMissing(runtime, reason, error);
 }

@@ -47,7 +47,7 @@ async function mountImage(options: WorkOptions): Promise<void> {
   const owner = `root_owner=${range.base + user.uid}:${range.base + user.gid}`;
   // No journal: the file system lives no longer than the sandbox. 11 inodes are ext4's own.
   await tool('mkfs.ext4', [
-    ...['-q', '-F', '-m', '0', '-O', '^has_journal', '-N', String(limits.workInodes + 11)],
+    ...['-q', '-F', '-b', '4096', '-m', '0', '-O', '^has_journal', '-N', String(limits.workInodes + 11)],
     ...['-E', `lazy_itable_init=1,nodiscard,${owner}`, image],
   ]);
   await tool('mount', ['-t', 'ext4', '-o', 'loop,nosuid,nodev', image, target]);
