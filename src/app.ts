@@ -10,6 +10,7 @@ import { type Logger, pino } from 'pino';
 import { systemClock } from './base/clock.ts';
 import { randomText } from './base/ids.ts';
 import type { Config } from './config/config.ts';
+import { readEnvironment } from './config/env.ts';
 import { adminTokenPath } from './config/secrets.ts';
 import { ensureAdminToken } from './http/admin-token.ts';
 import { createHttpServer } from './http/server.ts';
@@ -85,11 +86,8 @@ export interface Service {
 }
 
 /** The whole service on one machine: the privileged starter here, the control plane as its unprivileged child. */
-export async function startService(
-  config: Config,
-  env: Readonly<Record<string, string>>,
-  logger: Logger,
-): Promise<Service> {
+export async function startService(config: Config): Promise<Service> {
+  const logger = createLogger(config);
   const user = await findSystemUser(serviceUser);
   const main = path.join(import.meta.dirname, 'main.ts');
   await assertReadableBy(user, main);
@@ -115,7 +113,7 @@ export async function startService(
     command: {
       program: process.execPath,
       args: [...process.execArgv.filter((arg) => !arg.startsWith('--import')), main, 'control-plane'],
-      env,
+      env: controlPlaneEnvironment(),
       uid: user.uid,
       gid: user.gid,
     },
@@ -133,6 +131,20 @@ export async function startService(
   };
 }
 
+/** What the control plane configures itself by; nothing else of the starter's environment. */
+function controlPlaneEnvironment(): Record<string, string> {
+  const passed = Object.entries(readEnvironment()).filter(
+    ([name]) =>
+      (name.startsWith('SLIPWAY_') && !name.startsWith('SLIPWAY_TOKEN')) || ['PATH', 'TZ'].includes(name),
+  );
+  return Object.fromEntries(passed.map(([name, value]) => [name, value ?? '']));
+}
+
+/** JSON lines on stderr; synchronous, so that the last words of a process that dies are there. */
+function createLogger({ logLevel }: Pick<Config, 'logLevel'>): Logger {
+  return pino({ level: logLevel }, pino.destination({ dest: 2, sync: true }));
+}
+
 /** The control plane owns `control/` and nothing else. */
 async function prepareStateDir(config: Config, user: { uid: number; gid: number }): Promise<void> {
   const control = path.join(config.stateDir, 'control');
@@ -142,11 +154,6 @@ async function prepareStateDir(config: Config, user: { uid: number; gid: number 
   await chmod(control, 0o700);
 }
 
-/** JSON lines on stderr; synchronous, so that the last words of a process that dies are there. */
-export function createLogger({ logLevel }: Pick<Config, 'logLevel'>): Logger {
-  return pino({ level: logLevel }, pino.destination({ dest: 2, sync: true }));
-}
-
 export interface ControlPlane {
   /** Resolves when the connection to the starter has ended: nothing can be done without it. */
   readonly starterGone: Promise<void>;
@@ -154,7 +161,8 @@ export interface ControlPlane {
 }
 
 /** The control plane of this process: store, engine and HTTP API, over the starter on its descriptor. */
-export async function startControlPlane(config: Config, logger: Logger): Promise<ControlPlane> {
+export async function startControlPlane(config: Config): Promise<ControlPlane> {
+  const logger = createLogger(config);
   const clock = systemClock;
   const control = path.join(config.stateDir, 'control');
   const starter = createRemoteStarter(new Socket({ fd: starterDescriptor }));
