@@ -35,12 +35,14 @@ async function claim(context: EngineContext, stopping: AbortSignal): Promise<num
 
 function begin(context: EngineContext, run: Run, stopping: AbortSignal): void {
   const active = new ActiveRun(run);
+  // Another engine took it from us and gave it back before we noticed.
+  context.active.get(run.id)?.abandon();
   context.active.set(run.id, active);
   context.watch.changed(run.id);
   if (stopping.aborted) active.requeue();
   void executeRun(context, run, active).finally(() => {
     active[Symbol.dispose]();
-    context.active.delete(run.id);
+    if (context.active.get(run.id) === active) context.active.delete(run.id);
     context.work.signal();
   });
 }

@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../../src/base/clock.ts';
 import type { LogRecord } from '../../src/model/output-log.ts';
 import type { Outcome, Run, RunId, RunOrder, RunResult } from '../../src/model/run.ts';
 import { isFinished } from '../../src/model/run.ts';
-import type { RunEngineConfig } from '../../src/runs/engine-context.ts';
+import type { EngineLogger, RunEngineConfig } from '../../src/runs/engine-context.ts';
 import { createRunEngine, type RunEngine } from '../../src/runs/run-engine.ts';
 import type { Blobs } from '../../src/store/blobs.ts';
 import { createLocalBlobs } from '../../src/store/local-blobs.ts';
@@ -43,6 +43,7 @@ export interface BenchOptions {
   /** Instead of a temporary directory. */
   readonly directory?: string;
   readonly clock?: Clock;
+  readonly logger?: EngineLogger;
   /** Something between the engine and its store. */
   readonly wrapStore?: (store: Store) => Store;
 }
@@ -61,7 +62,15 @@ export async function createEngineBench(options: BenchOptions = {}): Promise<Eng
   const create = (config: Partial<RunEngineConfig> = {}) => {
     const common = { concurrency: 2, journalDir: join(directory, 'journals'), exclusive: true };
     const times = { pollMs: 50, leaseMs: 3000, ...options.config };
-    return createRunEngine({ store, blobs, starter, clock, config: { ...common, ...times, ...config } });
+    const logger = options.logger ?? silent;
+    return createRunEngine({
+      store,
+      blobs,
+      starter,
+      clock,
+      logger,
+      config: { ...common, ...times, ...config },
+    });
   };
   const engine = create();
   if (!options.idle) await engine.start();
@@ -120,4 +129,16 @@ export function textOf(records: readonly LogRecord[]): string {
 
 export async function readText(blobs: Blobs, digest: Parameters<Blobs['get']>[0]): Promise<string> {
   return (await readBytes(blobs.get(digest), 1_000_000)).toString();
+}
+
+export const silent: EngineLogger = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+/** A store some of whose operations do something else. */
+export function overrideStore(store: Store, overrides: Partial<Store>): Store {
+  return new Proxy(store, {
+    get(target, name) {
+      const value = Reflect.get(overrides, name) ?? Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
