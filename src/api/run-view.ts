@@ -1,45 +1,22 @@
 /** A run as the API shows it. Environment and context are not shown: they often hold secrets. */
 import { z } from 'zod';
 import { limitsSchema } from '../model/limits.ts';
-import { outcomeKinds, runStates } from '../model/run.ts';
+import { runStates } from '../model/run.ts';
+import { outcomeSchema, usageSchema } from '../model/run-schema.ts';
 import { digestText } from './texts.ts';
 
 const time = z.string().describe('RFC 3339, in UTC.');
-const figure = z.number().nullable();
-
-export const usageSchema = z
-  .object({
-    wallMs: z.number(),
-    cpuMs: figure,
-    cpuUserMs: figure,
-    cpuSystemMs: figure,
-    memoryPeakBytes: figure,
-    pidsPeak: figure,
-    readBytes: figure,
-    writtenBytes: figure,
-    oomKills: figure,
-  })
+const usageViewSchema = usageSchema
   .describe('Measured from outside the sandbox; null where this host cannot measure it.')
   .meta({ id: 'Usage' });
+
+const outcomeViewSchema = outcomeSchema.meta({ id: 'Outcome' });
 
 export const fileViewSchema = z
   .object({ path: z.string(), sizeBytes: z.number(), digest: digestText, url: z.string() })
   .meta({ id: 'File' });
 
 const skippedSchema = z.object({ path: z.string(), reason: z.string() });
-
-export const outcomeSchema = z
-  .object({
-    kind: z.enum(outcomeKinds),
-    exitCode: z.number().optional().describe('failed: what the program returned.'),
-    signal: z.string().optional().describe('signaled: by which signal, as SIGSEGV.'),
-    limitMs: z.number().optional().describe('timed-out: after how long.'),
-    limitBytes: z.number().optional().describe('oom-killed, output-limit: the limit.'),
-    reason: z.string().optional().describe('cancelled, lost: why.'),
-    code: z.string().optional().describe('platform-error: a stable code.'),
-    message: z.string().optional().describe('platform-error: what happened.'),
-  })
-  .meta({ id: 'Outcome' });
 
 export const outputViewSchema = z
   .object({
@@ -64,7 +41,7 @@ export const runSummarySchema = z
     id: z.string(),
     state: z.enum(runStates),
     finished: z.boolean(),
-    outcome: outcomeSchema.nullable(),
+    outcome: outcomeViewSchema.nullable(),
     image: z.object({ name: z.string(), digest: digestText }),
     program: programViewSchema,
     labels: z.record(z.string(), z.string()),
@@ -72,7 +49,7 @@ export const runSummarySchema = z
     submittedAt: time,
     startedAt: time.nullable(),
     finishedAt: time.nullable(),
-    usage: usageSchema.nullable(),
+    usage: usageViewSchema.nullable(),
   })
   .meta({ id: 'RunSummary' });
 

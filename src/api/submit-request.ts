@@ -1,6 +1,7 @@
 /** The body of `POST /v1/runs`. Strict: an unknown field is a mistake, because a misspelt limit would be silent. */
 import { z } from 'zod';
 import { requestedLimitsSchema } from '../model/limits.ts';
+import { scriptLimits } from '../model/runner-protocol.ts';
 import { contentSchema, fileSchema, pathText, programText } from './texts.ts';
 
 /** Linux refuses an execve whose single argument is larger, and ours stays far below its total. */
@@ -32,7 +33,12 @@ const scriptSchema = z
       .optional()
       .describe('The source of a script of one file.'),
     name: pathText.optional().describe('The name of that file; script.py if none is given.'),
-    files: z.array(fileSchema).min(1).max(1000).optional().describe('The files of a larger program.'),
+    files: z
+      .array(fileSchema)
+      .min(1)
+      .max(scriptLimits.maxFiles)
+      .optional()
+      .describe('The files of a larger program.'),
     entry: pathText.optional().describe('Which of `files` to run.'),
   })
   .refine((script) => isOneFile(script) !== isManyFiles(script), {

@@ -2,7 +2,7 @@
 export function nearestOf(text: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates.map((candidate) => ({ candidate, distance: editDistance(text, candidate) }));
   const best = ranked.sort((a, b) => a.distance - b.distance)[0];
-  return best !== undefined && best.distance <= text.length / 2 ? best.candidate : undefined;
+  return best !== undefined && best.distance <= Math.max(2, text.length / 4) ? best.candidate : undefined;
 }
 
 /** Levenshtein's distance: insertions, deletions and replacements of single characters. */

@@ -8,6 +8,7 @@ import { assertWithinCeilings, limitsSchema } from '../model/limits.ts';
 import { assertDistinctPaths } from '../model/paths.ts';
 import type { CodeFile, Program } from '../model/program.ts';
 import type { FileRef, RunOrder } from '../model/run.ts';
+import { toScriptRequest } from '../model/runner-protocol.ts';
 import type { ContentRef, HttpServices } from './services.ts';
 
 type OrderServices = Pick<HttpServices, 'blobs' | 'starter' | 'settings'>;
@@ -16,7 +17,7 @@ type OrderServices = Pick<HttpServices, 'blobs' | 'starter' | 'settings'>;
  * The order of a validated request. What is cheap to refuse is refused before anything is stored.
  *
  * @throws SlipwayError `limit-over-ceiling`, `image-not-found`, `image-without-runner`, `blob-missing`,
- *   `bad-path`, `entry-missing`
+ *   `bad-path`, `entry-missing`, `script-too-large`, `bad-script-request`
  */
 export async function toRunOrder(
   request: SubmitRequest,
@@ -37,8 +38,10 @@ export async function toRunOrder(
   assertEntry(code, request);
   const image = await services.starter.resolveImage(request.image, signal);
   if (request.script !== undefined && image.runner === undefined) throw noRunner(request.image);
+  const program = toProgram(request, code.entry, await storeFiles(code.files, services));
+  if (program.kind === 'script') toScriptRequest(program); // refuses what the runner would
   return {
-    program: toProgram(request, code.entry, await storeFiles(code.files, services)),
+    program,
     image: image.digest,
     imageName: request.image,
     limits,

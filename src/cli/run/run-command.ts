@@ -1,0 +1,181 @@
+/** `slipway run`: one script or command in a sandbox, here or on a server, as if it ran in this terminal. */
+import type { Command } from 'commander';
+import { SlipwayError } from '../../base/errors.ts';
+import { formatBytes } from '../../base/units.ts';
+import { PreviewBuilder } from '../../model/output-preview.ts';
+import type { StreamName } from '../../model/program.ts';
+import type { CliContext } from '../context.ts';
+import { exitCodeOf } from '../exit-codes.ts';
+import { escapeText } from '../terminal-text.ts';
+import type { RunBackend, RunReport, RunSink, StopSignals } from './backend.ts';
+import { LiveOutput } from './live-output.ts';
+import { createLocalBackend } from './local-run.ts';
+import type { RunOptions } from './options.ts';
+import { addLimit, addText, addVariable, limitOption, toRunRequest } from './options.ts';
+import { createRemoteBackend } from './remote-run.ts';
+import { ResultFolder } from './result-folder.ts';
+import { stopOnSignals } from './stop.ts';
+import { describeRun } from './summary.ts';
+
+/** How much of each stream the JSON document holds, in bytes. */
+const jsonOutputBytes = 4 * 1024 * 1024;
+
+const examples = `
+Examples:
+  slipway run hello.py
+  slipway run report.py --data ./2024 --out ./results --timeout 30s --memory 512mb -- --year 2024
+  echo 'print(1 + 1)' | slipway run -
+  slipway run --command -- python3 -c 'print(1 + 1)'
+  slipway run hello.py --server http://127.0.0.1:7070
+
+The exit status is the script's own; 124 at the time limit, 137 at the memory limit, 128 + n for signal n,
+125 when Slipway itself failed. Links in --data are left out, with a note.`;
+
+export function addRunCommand(program: Command, context: CliContext): void {
+  program
+    .command('run')
+    .summary('run a script or a command in a sandbox')
+    .description('Run a script (or, with --command, a program of the image) once in a disposable sandbox.')
+    .argument('[script]', 'the script, or - to read it from standard input')
+    .argument('[args...]', 'its arguments, after --')
+    .option('--image <name>', 'what the sandbox boots from', 'python')
+    .option('--command', 'run a program of the image: slipway run --command -- ls -l')
+    .option('--code <dir>', 'the folder of a script of several files')
+    .option('--data <dir>', 'a folder, read-only at /data')
+    .option('--out <dir>', 'where the files go that the script leaves in its work directory')
+    .option('--output <pattern>', 'which of them, as "*.png"; may be repeated (default: all)', addText)
+    .option('--force', 'let --out hold files already; those of the same name are replaced')
+    .option('--timeout <time>', 'the most wall-clock time, as 30s', limitOption('wallTimeMs'))
+    .option('--memory <size>', 'the most memory, as 512mb', limitOption('memoryBytes'))
+    .option('--cpus <number>', 'the most processors, as 0.5', limitOption('cpus'))
+    .option('--limit <name=value>', 'another limit, as pids=64 or work=1gb; may be repeated', addLimit)
+    .option('--env <name=value>', 'a variable of its environment; may be repeated', addVariable)
+    .option('--context <json|file>', 'data for the script, as JSON')
+    .option('--stdin <file|-|none>', 'its standard input (default: ours, unless that is a terminal)')
+    .option('--separate', 'keep stdout and stderr apart; without it both come as stdout, in exact order')
+    .option('--server <url>', 'run there and not here (default: SLIPWAY_URL)')
+    .option('--raw', 'let the output control this terminal')
+    .addHelpText('after', examples)
+    .action((script: string | undefined, args: string[], _options: RunOptions, command: Command) =>
+      runOnce(script === undefined ? args : [script, ...args], command.optsWithGlobals(), context),
+    );
+}
+
+async function runOnce(words: readonly string[], options: RunOptions, context: CliContext): Promise<void> {
+  const { io } = context;
+  const hint = 'slipway: asking the program to end; press Ctrl-C again to kill it';
+  using stop = stopOnSignals(io, () => void context.note(hint));
+  const onSkipped = (path: string, reason: string) =>
+    void context.note(`slipway: left out ${escapeText(path)}: ${reason}`);
+  const request = await toRunRequest(words, options, { stdin: io.stdin, onSkipped });
+  const folder =
+    options.out === undefined ? undefined : await ResultFolder.create(options.out, options.force ?? false);
+  const output = new SinkOfRun(context, options, folder);
+  try {
+    await using opened = await openBackend(options, context);
+    const report = await runUnlessStopped(() => opened.backend.run(request, output, stop), stop);
+    await output.finish(report);
+    context.exitCode = exitCodeOf(report.outcome);
+  } finally {
+    if (request.stdin === io.stdin) io.stdin.destroy(); // a pending read would keep this process alive
+  }
+}
+
+/** Stopped before there was anything to stop: nothing ran. */
+async function runUnlessStopped(run: () => Promise<RunReport>, stop: StopSignals): Promise<RunReport> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!stop.cancel.aborted || error instanceof SlipwayError) throw error;
+    throw new SlipwayError('cancelled', 'interrupted', 'Interrupted before the program began.', {
+      cause: error,
+    });
+  }
+}
+
+interface OpenedBackend extends AsyncDisposable {
+  readonly backend: RunBackend;
+}
+
+async function openBackend(options: RunOptions, context: CliContext): Promise<OpenedBackend> {
+  const { config, io } = context;
+  if (options.server !== undefined || config.client.url !== undefined) {
+    const backend = createRemoteBackend(context.client(options.server), uploadNote(context));
+    return { backend, [Symbol.asyncDispose]: async () => undefined };
+  }
+  if (!io.isRoot) throw needsRoot();
+  const embedded = await context.parts.openStarter(config);
+  const backend = createLocalBackend(embedded.starter, config);
+  return { backend, [Symbol.asyncDispose]: () => embedded[Symbol.asyncDispose]() };
+}
+
+/** One line on a terminal, over and over. */
+function uploadNote({ io }: CliContext): (path: string, sizeBytes: number) => void {
+  return (path, sizeBytes) => {
+    if (io.stderr.isTTY)
+      io.stderr.write(`\r\u001b[Ksending ${escapeText(path)} (${formatBytes(sizeBytes)})\r`);
+  };
+}
+
+function needsRoot(): SlipwayError {
+  return new SlipwayError(
+    'forbidden',
+    'needs-root',
+    'Making sandboxes needs root. Type "sudo slipway run …", or run on a server: start one with "sudo slipway up", then give --server http://127.0.0.1:7070 and its token in SLIPWAY_TOKEN.',
+  );
+}
+
+class SinkOfRun implements RunSink {
+  readonly #context: CliContext;
+  readonly #folder: ResultFolder | undefined;
+  readonly #json: boolean;
+  readonly #live: LiveOutput;
+  readonly #preview = new PreviewBuilder(jsonOutputBytes);
+
+  constructor(context: CliContext, options: RunOptions, folder: ResultFolder | undefined) {
+    this.#context = context;
+    this.#folder = folder;
+    this.#json = options.json ?? false;
+    this.#live = new LiveOutput(context.io, options.raw ?? false);
+  }
+
+  async output(stream: StreamName, bytes: Uint8Array): Promise<void> {
+    if (this.#json) this.#preview.add({ kind: 'output', stream, bytes });
+    else await this.#live.write(stream, bytes);
+  }
+
+  async cut(dropped: Readonly<Record<StreamName, number>>): Promise<void> {
+    if (this.#json) this.#preview.add({ kind: 'cut', dropped });
+    else await this.#live.cut(dropped);
+  }
+
+  async file(path: string, _sizeBytes: number, content: AsyncIterable<Uint8Array>): Promise<void> {
+    if (this.#folder !== undefined) return this.#folder.write(path, content);
+    for await (const _ of content); // only listed
+  }
+
+  async finish(report: RunReport): Promise<void> {
+    if (this.#json) {
+      const exitCode = exitCodeOf(report.outcome);
+      return this.#context.printJson({ ...report, exitCode, output: this.#preview.build() });
+    }
+    await this.#live.end();
+    await this.#summarise(report);
+  }
+
+  async #summarise({ id, outcome, usage, files, skipped }: RunReport): Promise<void> {
+    const paint = this.#context.paint.stderr;
+    const colour = outcome.kind === 'succeeded' ? 'green' : 'red';
+    await this.#context.note(`${paint(colour, describeRun(outcome, usage))} ${paint('dim', `(${id})`)}`);
+    if (this.#folder !== undefined) {
+      const names = files.map(({ path }) => escapeText(path));
+      const shown = names.length > 5 ? [...names.slice(0, 5), `and ${names.length - 5} more`] : names;
+      await this.#context.note(
+        `${files.length} files in ${this.#folder.path}${names.length > 0 ? `: ${shown.join(', ')}` : ''}`,
+      );
+    }
+    for (const { path, reason } of skipped) {
+      await this.#context.note(paint('yellow', `not kept: ${escapeText(path)}: ${escapeText(reason)}`));
+    }
+  }
+}

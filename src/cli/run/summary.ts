@@ -1,0 +1,41 @@
+/** How a run ended and what it used, in words. */
+import { formatBytes, formatDuration } from '../../base/units.ts';
+import type { Outcome } from '../../model/run.ts';
+import type { Usage } from '../../model/usage.ts';
+import { escapeText } from '../terminal-text.ts';
+
+/** `succeeded in 1.2 s, 0.8 s CPU, 85 MB` */
+export function describeRun(outcome: Outcome, usage: Usage | null): string {
+  const parts = [describeOutcome(outcome)];
+  if (usage === null) return parts.join('');
+  parts[0] += ` in ${formatDuration(usage.wallMs)}`;
+  if (usage.cpuMs !== null) parts.push(`${formatDuration(usage.cpuMs)} CPU`);
+  if (usage.memoryPeakBytes !== null) parts.push(formatBytes(usage.memoryPeakBytes));
+  return parts.join(', ');
+}
+
+/** What happened, without figures of use. */
+export function describeOutcome(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case 'succeeded':
+      return 'succeeded';
+    case 'failed':
+      return `failed with exit status ${outcome.exitCode}`;
+    case 'signaled':
+      return `ended by ${outcome.signal}`;
+    case 'timed-out':
+      return `stopped at its time limit of ${formatDuration(outcome.limitMs)}`;
+    case 'oom-killed':
+      return `killed at its memory limit of ${formatBytes(outcome.limitBytes)}`;
+    case 'output-limit':
+      return `stopped at its output limit of ${formatBytes(outcome.limitBytes)}`;
+    case 'cancelled':
+      return `cancelled (${escapeText(outcome.reason)})`;
+    case 'lost':
+      return `lost (${escapeText(outcome.reason)})`;
+    case 'platform-error':
+      return `not run: ${escapeText(outcome.message)} (${escapeText(outcome.code)})`;
+    default:
+      return outcome satisfies never;
+  }
+}
