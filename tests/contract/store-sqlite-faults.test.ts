@@ -1,7 +1,5 @@
 /** What can go wrong below the SQLite store: each fault has its own error, loses nothing, and passes. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -15,9 +13,9 @@ import type { Store } from '../../src/store/store.ts';
 import { assertFails } from '../support/assert-fails.ts';
 import { samplePrincipal, sampleRun } from '../support/samples.ts';
 import { createSmallDisk } from '../support/small-disk.ts';
+import { startChild } from '../support/started-child.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 
-const support = join(import.meta.dirname, '..', 'support');
 const principal = samplePrincipal();
 
 describe('sqlite store: faults', () => {
@@ -114,7 +112,7 @@ describe('sqlite store: faults', () => {
     const path = join(directory.path, 'a.db');
     await using patient = await openStore(path);
     await using hasty = await createSqliteStore({ path, clock: systemClock, lockDeadlineMs: 50 });
-    const holder = await startChild('hold-write-lock.ts', path);
+    const holder = startChild('hold-write-lock.ts', path);
     await holder.line('locked');
     const waiting = patient.submitRun(sampleRun(principal));
     assert.equal(await patient.countRuns({ states: ['submitted'] }), 0);
@@ -181,7 +179,7 @@ describe('sqlite store: faults', () => {
     const path = join(directory.path, 'a.db');
     const acknowledged = new Set<string>();
     for (let round = 0; round < 4; round++) {
-      const writer = await startChild('write-runs.ts', path);
+      const writer = startChild('write-runs.ts', path);
       await writer.lines((round + 1) * 60);
       writer.child.kill('SIGKILL');
       await writer.exited;
@@ -219,37 +217,4 @@ async function failsAtLast(work: () => Promise<void>): Promise<unknown> {
     }
   }
   return assert.fail('it never failed');
-}
-
-interface StartedChild {
-  readonly child: ChildProcess;
-  readonly exited: Promise<unknown>;
-  /** Resolves when it has printed so many lines. */
-  lines(count: number): Promise<void>;
-  line(text: string): Promise<void>;
-  completeLines(): readonly string[];
-}
-
-async function startChild(script: string, ...args: string[]): Promise<StartedChild> {
-  const stdio = ['pipe', 'pipe', 'inherit'] as const;
-  const child = spawn(process.execPath, [join(support, script), ...args], { stdio: [...stdio] });
-  let text = '';
-  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk;
-  });
-  const exited = once(child, 'close');
-  const completeLines = () => text.split('\n').slice(0, -1);
-  const until = async (isThere: () => boolean) => {
-    while (!isThere()) {
-      assert.equal(child.exitCode, null, `${script} ended`);
-      await Promise.race([once(child.stdout ?? child, 'data'), exited]);
-    }
-  };
-  return {
-    child,
-    exited,
-    completeLines,
-    lines: (count) => until(() => completeLines().length >= count),
-    line: (wanted) => until(() => completeLines().includes(wanted)),
-  };
 }
