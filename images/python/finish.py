@@ -74,6 +74,9 @@ def pypi_packages() -> list[dict[str, str]]:
 def main() -> None:
     shutil.rmtree(SLIPWAY / "recipe")
     trim()
+    # The author's library, for every Python process of a sandbox.
+    PYPI.mkdir(parents=True, exist_ok=True)
+    (PYPI / "slipway.pth").write_text(f"{SLIPWAY}\n")
     prebuild_font_list()
     compile_all()
     packages = debian_packages() + pypi_packages()

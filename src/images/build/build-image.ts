@@ -65,7 +65,7 @@ async function readDockerfile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
+    if (!['ENOENT', 'EISDIR', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error;
     throw new SlipwayError(
       'not-found',
       'dockerfile-missing',

@@ -12,7 +12,7 @@ const cases: [string, string, string[]][] = [
   ['scratch', 'FROM scratch\nCOPY x /\n', []],
   [
     'defaults of ARG',
-    'ARG V="3"\nARG W=x\nFROM python:${V}-slim\nFROM $W\nFROM ${U:-y}\n',
+    `ARG V="3"\nARG W=x\nFROM python:\${V}-slim\nFROM $W\nFROM \${U:-y}\n`,
     ['python:3-slim', 'x', 'y'],
   ],
   [
