@@ -52,18 +52,32 @@ function parseQuantity(text: string, rule: QuantityRule): number {
   );
 }
 
-/** `1.5 MB`, `312 kB`, `17 B`: decimal units, for people. */
+const sizeNames = ['kB', 'MB', 'GB', 'TB', 'PB'] as const;
+
+/** `1.5 MB`, `312 kB`, `17 B`: decimal units and three digits, for people. */
 export function formatBytes(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`;
-  const names = ['kB', 'MB', 'GB', 'TB', 'PB'];
-  const power = Math.min(names.length, Math.floor(Math.log10(bytes) / 3));
-  return `${Number((bytes / 1000 ** power).toPrecision(3))} ${names[power - 1]}`;
+  let value = bytes;
+  let unit: string = 'B';
+  for (const name of sizeNames) {
+    if (round(value) < 1000) break;
+    value /= 1000;
+    unit = name;
+  }
+  return `${round(value)} ${unit}`;
 }
 
-/** `340 ms`, `1.25 s`, `3 min 20 s`: for people. */
+/** `340 ms`, `1.25 s`, `3 min 20 s`, `2 h 5 min`: for people. */
 export function formatDuration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${Number((ms / 1000).toPrecision(3))} s`;
-  const seconds = Math.round(ms / 1000);
-  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
+  const seconds = round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const whole = Math.round(ms / 1000);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const minutes = Math.round(ms / 60_000);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Three digits; more only before the decimal point. */
+function round(value: number): number {
+  return value < 1000 ? Number(value.toPrecision(3)) : Math.round(value);
 }

@@ -73,10 +73,20 @@ export const defaultCeilings: Limits = {
 
 export const limitNames = Object.keys(defaultLimits) as readonly (keyof Limits)[]; // the keys of a literal
 
-/** Fills what was not asked for; what was asked is kept as it is. */
-export function fillLimits(asked: { readonly [Name in keyof Limits]?: Limits[Name] | undefined }): Limits {
+/** Some of the limits; `undefined` is as good as absent. */
+export type AskedLimits = { readonly [Name in keyof Limits]?: Limits[Name] | undefined };
+
+/**
+ * Fills what was not asked for; what was asked is kept as it is.
+ *
+ * @throws SlipwayError `bad-limit` for one that no site could allow
+ */
+export function fillLimits(asked: AskedLimits, defaults: Limits = defaultLimits): Limits {
   const given = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined));
-  return limitsSchema.parse({ ...defaultLimits, ...given });
+  const limits = limitsSchema.safeParse({ ...defaults, ...given });
+  if (limits.success) return limits.data;
+  const fault = z.prettifyError(limits.error).replaceAll('\n', '; ');
+  throw new SlipwayError('invalid-input', 'bad-limit', `The limits cannot be used: ${fault}.`);
 }
 
 /**

@@ -57,13 +57,21 @@ function decode(code: number, payload: Buffer): LogRecord {
 }
 
 function parseDropped(payload: Buffer): Readonly<Record<StreamName, number>> {
-  const value: unknown = JSON.parse(payload.toString());
+  const value = parseJson(payload);
   if (typeof value === 'object' && value !== null && 'stdout' in value && 'stderr' in value) {
     if (typeof value.stdout === 'number' && typeof value.stderr === 'number') {
       return { stdout: value.stdout, stderr: value.stderr };
     }
   }
   throw corrupted('a cut record is not understood');
+}
+
+function parseJson(payload: Buffer): unknown {
+  try {
+    return JSON.parse(payload.toString());
+  } catch {
+    return undefined;
+  }
 }
 
 function corrupted(what: string): SlipwayError {

@@ -135,7 +135,7 @@ export const runStates = [
 ] as const satisfies readonly RunState[];
 
 /** Outcomes that a run can have before its program started. */
-const earlyOutcomes: ReadonlySet<OutcomeKind> = new Set(['cancelled', 'platform-error', 'lost', 'timed-out']);
+const earlyOutcomes: ReadonlySet<OutcomeKind> = new Set(['cancelled', 'platform-error']);
 
 export function isFinished(status: RunStatus): status is Extract<RunStatus, { result: RunResult }> {
   return 'result' in status;
@@ -155,8 +155,7 @@ export function transition(status: RunStatus, event: RunEvent): RunStatus {
       if (status.state === 'queued') return { state: 'preparing', lease: event.lease };
       break;
     case 'renew':
-      if (status.state === 'preparing' || status.state === 'running')
-        return { ...status, lease: event.lease };
+      if (mayRenew(status, event.lease)) return { ...status, lease: event.lease };
       break;
     case 'requeue':
       if (status.state === 'preparing') return { state: 'queued' };
@@ -178,6 +177,11 @@ export function transition(status: RunStatus, event: RunEvent): RunStatus {
       details: { state: status.state, event: event.type },
     },
   );
+}
+
+/** A lease is extended by its holder; another one needs a claim. */
+function mayRenew(status: RunStatus, lease: Lease): status is Extract<RunStatus, { lease: Lease }> {
+  return 'lease' in status && status.lease.token === lease.token && status.lease.holder === lease.holder;
 }
 
 function mayFinish(status: RunStatus, outcome: OutcomeKind): boolean {
