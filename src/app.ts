@@ -113,7 +113,7 @@ export async function startService(config: Config): Promise<Service> {
     command: {
       program: process.execPath,
       args: [...process.execArgv.filter((arg) => !arg.startsWith('--import')), main, 'control-plane'],
-      env: controlPlaneEnvironment(),
+      env: { ...controlPlaneEnvironment(), SLIPWAY_LOG_LEVEL: config.logLevel },
       uid: user.uid,
       gid: user.gid,
     },

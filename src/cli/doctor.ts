@@ -120,7 +120,7 @@ function describeImages(images: readonly Image[]): string {
   if (images.length === 0) return 'images    none';
   const rows = images.map((image) => [
     'image',
-    image.names.join(', ') || image.digest,
+    image.names.join(', ') || image.digest.slice('sha256:'.length, 'sha256:'.length + 12),
     formatBytes(image.sizeBytes),
     image.notes.join('; '),
   ]);

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { RunSummary, RunView } from '../api/run-view.ts';
-import { formatBytes } from '../base/units.ts';
+import { formatBytes, formatDuration } from '../base/units.ts';
 import type { RunState } from '../model/run.ts';
 import { runStates } from '../model/run.ts';
 import type { CliContext, GlobalOptions } from './context.ts';
@@ -74,7 +74,7 @@ async function list(options: ListOptions, context: CliContext): Promise<void> {
 }
 
 function toRow(run: RunSummary): string[] {
-  const used = run.usage === null ? '' : `${(run.usage.wallMs / 1000).toFixed(1)} s, ${formatPeak(run)}`;
+  const used = run.usage === null ? '' : `${formatDuration(run.usage.wallMs)}, ${formatPeak(run)}`;
   return [run.id, run.state, run.submittedAt, run.image.name, programOf(run), used];
 }
 

@@ -15,6 +15,7 @@ import { addErrorHandlers, answerClientError, fromThrown, sendProblem } from './
 import { addGoneSignal } from './gone.ts';
 import { addGuards } from './guards.ts';
 import { addOpenApi, openApiRoute } from './openapi.ts';
+import { addRequestLog } from './request-log.ts';
 import { addRouteTable } from './route-table.ts';
 import { cancelRun } from './routes/cancel-run.ts';
 import { getRun } from './routes/get-run.ts';
@@ -59,6 +60,7 @@ export function createHttpServer(services: HttpServices, logger?: FastifyBaseLog
     ...(logger !== undefined && { loggerInstance: logger }),
     ...limitsOfHttp(services.settings.maxBodyBytes),
     genReqId: () => `req_${randomText(16)}`,
+    disableRequestLogging: true, // request-log.ts says it in one line
     trustProxy: false,
     return503OnClosing: true,
     forceCloseConnections: 'idle',
@@ -72,6 +74,7 @@ export function createHttpServer(services: HttpServices, logger?: FastifyBaseLog
   addOpenApi(app, services.settings.version);
   addRouteTable(app);
   addGuards(app, services.settings);
+  addRequestLog(app);
   addGoneSignal(app);
   addAuthentication(app, services.store);
   addErrorHandlers(app);

@@ -15,7 +15,7 @@ import { addLimit, addText, addVariable, limitOption, toRunRequest } from './opt
 import { createRemoteBackend } from './remote-run.ts';
 import { ResultFolder } from './result-folder.ts';
 import { stopOnSignals } from './stop.ts';
-import { describeRun } from './summary.ts';
+import { describeFiles, describeRun } from './summary.ts';
 
 /** How much of each stream the JSON document holds, in bytes. */
 const jsonOutputBytes = 4 * 1024 * 1024;
@@ -167,13 +167,7 @@ class SinkOfRun implements RunSink {
     const paint = this.#context.paint.stderr;
     const colour = outcome.kind === 'succeeded' ? 'green' : 'red';
     await this.#context.note(`${paint(colour, describeRun(outcome, usage))} ${paint('dim', `(${id})`)}`);
-    if (this.#folder !== undefined) {
-      const names = files.map(({ path }) => escapeText(path));
-      const shown = names.length > 5 ? [...names.slice(0, 5), `and ${names.length - 5} more`] : names;
-      await this.#context.note(
-        `${files.length} files in ${this.#folder.path}${names.length > 0 ? `: ${shown.join(', ')}` : ''}`,
-      );
-    }
+    if (this.#folder !== undefined) await this.#context.note(describeFiles(files, this.#folder.path));
     for (const { path, reason } of skipped) {
       await this.#context.note(paint('yellow', `not kept: ${escapeText(path)}: ${escapeText(reason)}`));
     }

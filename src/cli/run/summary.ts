@@ -39,3 +39,14 @@ export function describeOutcome(outcome: Outcome): string {
       return outcome satisfies never;
   }
 }
+
+const shownNames = 5;
+
+/** `2 files in results: a.csv, chart.png` */
+export function describeFiles(files: readonly { readonly path: string }[], folder: string): string {
+  const count = files.length === 1 ? '1 file' : `${files.length} files`;
+  if (files.length === 0) return `no files for ${folder}`;
+  const names = files.slice(0, shownNames).map(({ path }) => escapeText(path));
+  const more = files.length > shownNames ? `, and ${files.length - shownNames} more` : '';
+  return `${count} in ${folder}: ${names.join(', ')}${more}`;
+}
