@@ -5,7 +5,7 @@
  */
 
 import type { FastifyBaseLogger } from 'fastify';
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { randomText } from '../base/ids.ts';
@@ -60,7 +60,7 @@ export function createHttpServer(services: HttpServices, logger?: FastifyBaseLog
     ...(logger !== undefined && { loggerInstance: logger }),
     ...limitsOfHttp(services.settings.maxBodyBytes),
     genReqId: () => `req_${randomText(16)}`,
-    disableRequestLogging: true, // request-log.ts says it in one line
+    logController: new LogController({ disableRequestLogging: true }), // request-log.ts says it in one line
     trustProxy: false,
     return503OnClosing: true,
     forceCloseConnections: 'idle',

@@ -1,0 +1,76 @@
+/** A command line in this process, with streams that are kept, for tests of the CLI. */
+import { PassThrough, Readable } from 'node:stream';
+import type { CliIo, StopSignal } from '../../src/cli/io.ts';
+import { runCli } from '../../src/cli/main.ts';
+import type { CliParts } from '../../src/cli/parts.ts';
+
+export interface CliCall {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+  readonly isRoot?: boolean;
+  readonly isTerminal?: boolean;
+  readonly parts?: Partial<CliParts>;
+}
+
+export interface CliResult {
+  readonly exitCode: number;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+export interface RunningCli {
+  readonly result: Promise<CliResult>;
+  /** What came on stdout so far. */
+  output(): string;
+  errors(): string;
+  signal(signal: StopSignal): void;
+}
+
+const noParts: CliParts = {
+  openStarter: async () => Promise.reject(new Error('the test has no starter')),
+  startService: async () => Promise.reject(new Error('the test has no service')),
+};
+
+export function startCli(argv: readonly string[], call: CliCall = {}): RunningCli {
+  const listeners = new Set<(signal: StopSignal) => void>();
+  const stdout = keep(call.isTerminal ?? false);
+  const stderr = keep(call.isTerminal ?? false);
+  const io: CliIo = {
+    stdin: Readable.from(call.stdin === undefined ? [] : [Buffer.from(call.stdin)], { objectMode: false }),
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    env: call.env ?? {},
+    isRoot: call.isRoot ?? false,
+    onStop(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+  };
+  const finish = async (): Promise<CliResult> => {
+    const exitCode = await runCli(argv, io, { ...noParts, ...call.parts });
+    return {
+      exitCode,
+      stdout: Buffer.concat(stdout.chunks),
+      stderr: Buffer.concat(stderr.chunks).toString(),
+    };
+  };
+  return {
+    result: finish(),
+    output: () => Buffer.concat(stdout.chunks).toString(),
+    errors: () => Buffer.concat(stderr.chunks).toString(),
+    signal: (signal) => {
+      for (const listener of listeners) listener(signal);
+    },
+  };
+}
+
+export function callCli(argv: readonly string[], call: CliCall = {}): Promise<CliResult> {
+  return startCli(argv, call).result;
+}
+
+function keep(isTTY: boolean): { stream: PassThrough & { isTTY: boolean }; chunks: Buffer[] } {
+  const stream = Object.assign(new PassThrough(), { isTTY });
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { stream, chunks };
+}
