@@ -13,3 +13,21 @@ export async function untilAborted<Result>(promise: Promise<Result>, signal: Abo
     aborted.catch(() => undefined);
   }
 }
+
+/** The items of a source that may never give one: an abort ends the waiting for the next. */
+export async function* itemsUntilAborted<Item>(
+  source: AsyncIterable<Item>,
+  signal: AbortSignal,
+): AsyncGenerator<Item, void, undefined> {
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await untilAborted(iterator.next(), signal);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    // Not awaited: a source that hangs would hang here again.
+    void Promise.resolve(iterator.return?.()).catch(() => undefined);
+  }
+}

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { SlipwayError, systemCode } from '../../base/errors.ts';
 import { parseRelativePath } from '../../model/paths.ts';
 import type { InputFile } from '../driver.ts';
+import { itemsUntilAborted } from './abort.ts';
 
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -24,8 +25,7 @@ export async function stageInputs(
 ): Promise<void> {
   await makeDirectory(root);
   const made = new Set<string>();
-  for await (const input of inputs) {
-    signal.throwIfAborted();
+  for await (const input of itemsUntilAborted(inputs, signal)) {
     const relative = parseRelativePath(input.path, 'input file');
     await makeParents(root, relative, made);
     await stageFile(path.join(root, relative), input, signal);
@@ -54,8 +54,7 @@ async function stageFile(file: string, input: InputFile, signal: AbortSignal): P
     throw systemCode(error) === 'EEXIST' ? inputExists(input.path) : error;
   });
   let written = 0;
-  for await (const bytes of input.content) {
-    signal.throwIfAborted();
+  for await (const bytes of itemsUntilAborted(input.content, signal)) {
     written += bytes.length;
     if (written > input.sizeBytes) throw wrongSize(input, written);
     await handle.writeFile(bytes);

@@ -2,6 +2,12 @@
 import { SlipwayError } from '../../base/errors.ts';
 import type { SandboxSpec } from '../driver.ts';
 
+/** Linux: MAX_ARG_STRLEN, with the NUL. */
+const maxWordBytes = 131_072;
+/** Linux takes a quarter of the stack limit, 2 MiB by default, for arguments, environment and pointers to them. */
+const maxCommandBytes = 2_000_000;
+const pointerBytes = 8;
+
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
@@ -50,11 +56,33 @@ export function toEnvironment(spec: SandboxSpec): readonly string[] {
 
 /** Linux ends words at NUL; text that is not valid Unicode would be changed on the way. */
 function assertPassable(text: string, what: string): void {
-  if (!text.includes('\0') && text.isWellFormed()) return;
+  if (text.includes('\0') || !text.isWellFormed())
+    throw badWord(text, what, 'contains a NUL or is not valid Unicode');
+  if (Buffer.byteLength(text) >= maxWordBytes)
+    throw badWord(text, what, `is longer than ${maxWordBytes} bytes`);
+}
+
+/**
+ * What the kernel would refuse when it is too late to say so.
+ *
+ * @throws SlipwayError `command-too-long`
+ */
+export function assertExecutable(spec: SandboxSpec): void {
+  const words = [...toCommandLine(spec), ...toEnvironment(spec)];
+  const bytes = words.reduce((sum, word) => sum + Buffer.byteLength(word) + 1 + pointerBytes, 0);
+  if (bytes <= maxCommandBytes) return;
   throw new SlipwayError(
     'invalid-input',
+    'command-too-long',
+    `The arguments and the environment have ${bytes} bytes together; Linux takes ${maxCommandBytes}. Put data into files.`,
+  );
+}
+
+function badWord(text: string, what: string, reason: string): SlipwayError {
+  return new SlipwayError(
+    'invalid-input',
     'bad-argument',
-    `An ${what} contains a NUL or is not valid Unicode: ${JSON.stringify(text.slice(0, 100))}. Remove it.`,
+    `An ${what} ${reason}: ${JSON.stringify(text.slice(0, 100))}. Put data into files.`,
   );
 }
 

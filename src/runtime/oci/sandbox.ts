@@ -47,6 +47,8 @@ export class OciSandbox implements Sandbox {
   readonly #options: OciSandboxOptions;
   readonly #lifecycle: Lifecycle;
   #forwarder: Forwarder | undefined;
+  readonly #closing = new AbortController();
+  #supplying: Promise<void> | undefined;
   #channelTaken = false;
   #destroying: Promise<void> | undefined;
 
@@ -68,16 +70,19 @@ export class OciSandbox implements Sandbox {
 
   async supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void> {
     if (this.#lifecycle.phase !== 'new' || this.#destroying !== undefined) throw lateSupply();
-    const { host, ref, configure } = this.#options;
-    const dataDir = host.places.dataDir(ref.name);
-    await mkdir(host.places.diskDir(ref.name), { recursive: true, mode: 0o700 });
-    await stageInputs(dataDir, inputs, signal);
-    await configure(dataDir);
+    if (this.#supplying !== undefined) throw supplyUnderWay();
+    this.#supplying = this.#supply(inputs, AbortSignal.any([signal, this.#closing.signal]));
+    try {
+      await this.#supplying;
+    } finally {
+      this.#supplying = undefined;
+    }
   }
 
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#lifecycle.phase !== 'new' || this.#destroying !== undefined) throw cannotStart(this.ref);
+    if (this.#supplying !== undefined) throw supplyUnderWay();
     const { host, ref, spec, runtime } = this.#options;
     await this.#lifecycle.launch({
       runtime,
@@ -140,7 +145,17 @@ export class OciSandbox implements Sandbox {
     return this.destroy();
   }
 
+  async #supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void> {
+    const { host, ref, configure } = this.#options;
+    const dataDir = host.places.dataDir(ref.name);
+    await mkdir(host.places.diskDir(ref.name), { recursive: true, mode: 0o700 });
+    await stageInputs(dataDir, inputs, signal);
+    await configure(dataDir);
+  }
+
   async #destroy(): Promise<void> {
+    this.#closing.abort(destroyed(this.ref));
+    await this.#supplying?.catch(() => undefined); // its caller hears of it
     this.#lifecycle.output.discard();
     await this.#lifecycle.stop(0);
     await this.#forwarder?.close();
@@ -160,6 +175,18 @@ function lateSupply(): SlipwayError {
     'no-late-supply',
     'The oci driver cannot add input files to a sandbox that was started. Supply them before the start.',
   );
+}
+
+function supplyUnderWay(): SlipwayError {
+  return new SlipwayError(
+    'conflict',
+    'supply-under-way',
+    'Input files are still being supplied: wait for that first.',
+  );
+}
+
+function destroyed(ref: SandboxRef): SlipwayError {
+  return new SlipwayError('cancelled', 'sandbox-destroyed', `The sandbox ${ref.name} was destroyed.`);
 }
 
 function cannotStart(ref: SandboxRef): SlipwayError {

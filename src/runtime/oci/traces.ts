@@ -71,8 +71,16 @@ export async function removeTraces(host: TraceHost, name: string): Promise<void>
   await removeCgroups(cgroups);
   rmSync(places.socketPath(name), { force: true });
   rmSync(path.join(places.runtimeRoot, name), { recursive: true, force: true });
-  if (existsSync(places.diskDir(name))) await rm(places.diskDir(name), { recursive: true, force: true });
+  if (existsSync(places.diskDir(name))) await removeDisk(places.diskDir(name));
   rmSync(places.runDir(name), { recursive: true, force: true });
+}
+
+/** The kernel lets go of a disk image a moment after its last mount is gone, in the sandbox's namespace too. */
+async function removeDisk(directory: string): Promise<void> {
+  const deadline = performance.now() + deathDeadlineMs;
+  const isHeld = async () => (await loopFiles()).some((file) => isWithin(file, directory));
+  while ((await isHeld()) && performance.now() < deadline) await delay(2);
+  await rm(directory, { recursive: true, force: true });
 }
 
 /**
