@@ -142,7 +142,7 @@ for child in children: os.kill(child, 9)`;
       const { status, stdout } = await runSandbox(driver, {
         image,
         argv: ['sh', '-c', 'echo alone'],
-        limits: { pids: 1 },
+        limits: { pids: 8 },
       });
       assert.ok(status.kind === 'exited' && status.code === 0, JSON.stringify(status));
       assert.equal(stdout.toString(), 'alone\n');
