@@ -78,7 +78,7 @@ function createProgram(context: CliContext): Command {
 function report(error: unknown, argv: readonly string[], io: CliIo): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   if (systemCode(error) === 'EPIPE') return exitCodes.brokenPipe;
-  if (isSlipwayError(error, 'interrupted')) return exitCodes.cancelled;
+  if (isSlipwayError(error, 'run-interrupted')) return exitCodes.cancelled;
   const paint = paintFor(io.stderr, io.env);
   io.stderr.write(`${paint('red', 'slipway:')} ${messageOf(error)}\n`);
   const failure = argv.includes('run') ? exitCodes.platform : exitCodes.failure;

@@ -30,14 +30,15 @@ async function findPrincipal(
 }
 
 function unauthenticated(header: string | undefined): SlipwayError {
-  const message =
-    header === undefined
-      ? 'This needs a token: send the header "Authorization: Bearer slw_…". The first one is in the file control/admin-token of the state directory.'
-      : 'The token is not valid: it is unknown, revoked, or not of the form "Authorization: Bearer slw_…".';
+  if (header !== undefined) {
+    const message =
+      'The token is not valid: it is unknown, revoked, or not of the form "Authorization: Bearer slw_…".';
+    return new SlipwayError('unauthenticated', 'token-invalid', message);
+  }
   return new SlipwayError(
     'unauthenticated',
-    header === undefined ? 'token-missing' : 'token-invalid',
-    message,
+    'token-missing',
+    'This needs a token: send the header "Authorization: Bearer slw_…". The first one is in the file control/admin-token of the state directory.',
   );
 }
 

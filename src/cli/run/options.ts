@@ -227,5 +227,5 @@ async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
 async function* nothing(): AsyncGenerator<never> {}
 
 function wrongUse(message: string): SlipwayError {
-  return new SlipwayError('invalid-input', 'wrong-use', message);
+  return new SlipwayError('invalid-input', 'bad-command-line', message);
 }

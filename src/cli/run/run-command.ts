@@ -87,7 +87,7 @@ async function runUnlessStopped(run: () => Promise<RunReport>, stop: StopSignals
     return await run();
   } catch (error) {
     if (!stop.cancel.aborted || error instanceof SlipwayError) throw error;
-    throw new SlipwayError('cancelled', 'interrupted', 'Interrupted before the program began.', {
+    throw new SlipwayError('cancelled', 'run-interrupted', 'Interrupted before the program began.', {
       cause: error,
     });
   }
