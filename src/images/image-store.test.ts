@@ -18,6 +18,7 @@ import { gzipSync } from 'node:zlib';
 import { assertFails } from '../../tests/support/assert-fails.ts';
 import { makeTar, type TarEntry, writeOciLayout } from '../../tests/support/tar.ts';
 import { createTemporaryDirectory } from '../../tests/support/temporary-directory.ts';
+import { digestOf } from '../base/digest.ts';
 import { imageLabels } from '../model/image.ts';
 import { createImageStore, type ImageStore } from './image-store.ts';
 import { defaultUnpackLimits } from './unpack/unpack-limits.ts';
@@ -236,11 +237,25 @@ describe('a refused image', () => {
     assert.deepEqual(contents(b.root), empty);
   });
 
+  it('because a layer is not what the config says names the digest', async () => {
+    using b = bench();
+    const layout = b.at('layout');
+    const wrong = `sha256:${'0'.repeat(64)}`;
+    await writeOciLayout(layout, [await makeTar(tree)], { diffIds: [wrong] });
+    const error = await assertFails(
+      b.store.import({ kind: 'oci-layout', path: layout }, 'bad'),
+      'image-corrupted',
+    );
+    assert.match(error.message, new RegExp(wrong));
+    assert.deepEqual(contents(b.root), empty);
+  });
+
   it('because a layer is not what the manifest says names the blob', async () => {
     using b = bench();
     const layout = b.at('layout');
-    const layer = await makeTar(tree);
-    await writeOciLayout(layout, [layer]);
+    // Gzipped, so that only the digest of the compressed blob changes with what is appended.
+    const layer = gzipSync(await makeTar(tree));
+    await writeOciLayout(layout, [layer], { diffIds: [digestOf(await makeTar(tree))] });
     const blobs = join(layout, 'blobs/sha256');
     const hex = readdirSync(blobs).find((name) => statSync(join(blobs, name)).size === layer.length) ?? '';
     appendFileSync(join(blobs, hex), Buffer.alloc(512));
@@ -248,8 +263,8 @@ describe('a refused image', () => {
       b.store.import({ kind: 'oci-layout', path: layout }, 'bad'),
       'image-corrupted',
     );
-    assert.match(error.message, new RegExp(hex));
-    assert.deepEqual(contents(b.root).unpacked, []);
+    assert.match(error.message, new RegExp(`blob sha256:${hex} has the digest`));
+    assert.deepEqual(contents(b.root), empty);
   });
 
   it('because a document is not one is refused in words', async () => {
@@ -338,24 +353,48 @@ describe('names', () => {
 describe('several processes', () => {
   const storeModule = join(import.meta.dirname, 'image-store.ts');
 
-  /** Imports in another process; says `unpacking` on its standard output when it is in the middle. */
-  function importElsewhere(root: string, path: string, name: string) {
+  interface Importer {
+    readonly kill: () => void;
+    /** Its exit status, or the signal that ended it. */
+    readonly exit: Promise<number | string>;
+    /** Settles when it says that it is in the middle; rejects when it ends before. */
+    readonly unpacking: Promise<void>;
+  }
+
+  /** Imports in another process, which stays in the middle for ever if asked. */
+  function importElsewhere(
+    root: string,
+    path: string,
+    { name, stay = false }: { name: string; stay?: boolean },
+  ): Importer {
     const script = `
+      import { writeSync } from 'node:fs';
       const { createImageStore } = await import(${JSON.stringify(storeModule)});
       const store = createImageStore({ root: ${JSON.stringify(root)} });
       const source = { kind: 'oci-layout', path: ${JSON.stringify(path)} };
-      await store.import(source, ${JSON.stringify(name)}, { progress: (line) => console.log(line) });
+      const progress = (line) => {
+        if (!line.startsWith('unpacking')) return;
+        writeSync(1, line);
+        if (${stay}) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      };
+      await store.import(source, ${JSON.stringify(name)}, { progress });
     `;
-    return spawn(process.execPath, ['--input-type=module', '--eval', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const args = ['--input-type=module', '--eval', script];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exit = once(child, 'exit').then(([code, signal]) => code ?? signal);
+    const unpacking = Promise.race([
+      once(child.stdout, 'data').then(() => undefined),
+      exit.then((status) => assert.fail(`the importer ended with ${status}`)),
+    ]);
+    unpacking.catch(() => undefined);
+    return { kill: () => void child.kill('SIGKILL'), exit, unpacking };
   }
 
   it('may import the same image at once', async () => {
     using b = bench();
     await writeOciLayout(b.at('layout'), [await makeTar([...tree, ...manyFiles(300)])]);
-    const children = ['a', 'b', 'c', 'd'].map((name) => importElsewhere(b.root, b.at('layout'), name));
-    const exits = await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0]));
+    const children = ['a', 'b', 'c', 'd'].map((name) => importElsewhere(b.root, b.at('layout'), { name }));
+    const exits = await Promise.all(children.map((child) => child.exit));
     assert.deepEqual(exits, [0, 0, 0, 0]);
     const images = await b.store.list();
     assert.deepEqual(
@@ -369,10 +408,10 @@ describe('several processes', () => {
   it('leave nothing that the next import does not sweep when one is killed', async () => {
     using b = bench();
     await writeOciLayout(b.at('layout'), [await makeTar(manyFiles(4000))]);
-    const child = importElsewhere(b.root, b.at('layout'), 'killed');
-    for await (const line of child.stdout) if (String(line).includes('unpacking')) break;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    const child = importElsewhere(b.root, b.at('layout'), { name: 'killed', stay: true });
+    await child.unpacking;
+    child.kill();
+    assert.equal(await child.exit, 'SIGKILL');
     assert.deepEqual(await b.store.list(), []);
     assert.equal(contents(b.root).scratch.length, 1);
     await b.add('next', [tree]);

@@ -24,13 +24,15 @@ export async function makeTar(entries: readonly TarEntry[]): Promise<Buffer> {
 export interface LayoutOptions {
   readonly config?: object;
   readonly architecture?: string;
+  /** Digests of the uncompressed layers, where they differ from the layers' own. */
+  readonly diffIds?: readonly string[];
 }
 
-/** Writes an OCI layout of uncompressed layers; returns the manifest's digest. */
+/** Writes an OCI layout; returns the manifest's digest. */
 export async function writeOciLayout(
   directory: string,
   layers: readonly Uint8Array[],
-  { config = {}, architecture = 'amd64' }: LayoutOptions = {},
+  { config = {}, architecture = 'amd64', diffIds }: LayoutOptions = {},
 ): Promise<Digest> {
   const blobs = join(directory, 'blobs', 'sha256');
   await mkdir(blobs, { recursive: true });
@@ -41,7 +43,7 @@ export async function writeOciLayout(
   };
   const mediaType = 'application/vnd.oci.image';
   const stored = await Promise.all(layers.map(put));
-  const rootfs = { type: 'layers', diff_ids: stored.map((layer) => layer.digest) };
+  const rootfs = { type: 'layers', diff_ids: diffIds ?? stored.map((layer) => layer.digest) };
   const configBlob = await put(JSON.stringify({ architecture, os: 'linux', config, rootfs }));
   const manifest = await put(
     JSON.stringify({

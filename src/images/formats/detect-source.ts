@@ -32,7 +32,9 @@ async function topNames(path: string): Promise<Set<string>> {
   const names = new Set<string>();
   // tar-stream's types describe a streamx stream, which Node's pipeline takes for a Writable.
   const poured = pourLayer(path, extract as unknown as Writable, { budget: new UnpackBudget() });
-  poured.catch(() => undefined);
+  poured.catch((error: unknown) =>
+    extract.destroy(error instanceof Error ? error : new Error(String(error))),
+  );
   try {
     for await (const entry of extract) {
       const name = entry.header.name.replace(/^\.\//, '');

@@ -326,6 +326,14 @@ describe('hostile layers', () => {
   });
 });
 
+describe('a layer that is not there', () => {
+  it('fails, rather than wait for its entries', async () => {
+    using b = bench();
+    const work = applyLayer(b.at('missing'), { root: b.root, budget: new UnpackBudget() });
+    await assert.rejects(work, (error) => isSlipwayError(error, 'image-corrupted'));
+  });
+});
+
 describe('bombs', () => {
   const tooLarge = (error: unknown) => isSlipwayError(error, 'image-too-large');
 

@@ -43,8 +43,10 @@ export async function applyLayer(
   // tar-stream's types describe a streamx stream, which Node's pipeline takes for a Writable.
   const sink = extract as unknown as Writable;
   const poured = pourLayer(path, sink, { budget, signal });
-  // Its failure reaches us through the iteration; without this it would count as unhandled meanwhile.
-  poured.catch(() => undefined);
+  // Its failure must end the iteration below, also when it fails before it has written anything.
+  poured.catch((error: unknown) =>
+    extract.destroy(error instanceof Error ? error : new Error(String(error))),
+  );
   const writer = new LayerWriter(root);
   try {
     for await (const entry of extract) {
