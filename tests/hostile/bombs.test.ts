@@ -3,6 +3,7 @@
  * Outside, with a bound just above the limit, each goes further than the sandbox let it.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import type { Limits } from '../../src/model/limits.ts';
 import { drain, patience, readUntil } from '../support/run-sandbox.ts';
@@ -37,12 +38,10 @@ const bombs: readonly Bomb[] = [
   { name: 'message_queues', limits: smallMemory, most: 32_000, end: /oom-killed|EPERM|ENOSPC/, bound: 2000 },
   { name: 'pipes', limits: smallMemory, most: 1000, end: /oom-killed|EMFILE|EPERM/, bound: 64 },
   { name: 'unix_sockets', limits: smallMemory, most: 600, end: /oom-killed|EMFILE|ENOBUFS/, bound: 100 },
-  { name: 'tcp_sockets', limits: smallMemory, most: 600, end: /oom-killed|EMFILE|ENOBUFS/, bound: 20 },
   { name: 'descriptors', limits: { openFiles: 200 }, most: 200, end: /EMFILE/, bound: 300 },
-  { name: 'epolls', limits: { openFiles: 400 }, most: 400, end: /EMFILE|ENOSPC/, bound: 40 },
+  { name: 'epolls', limits: smallMemory, most: 1024, end: /oom-killed|EMFILE|ENOSPC/, bound: 40 },
   { name: 'timers', limits: smallMemory, most: 200_000, end: /oom-killed|EAGAIN/, bound: 100 },
   { name: 'inotify', limits: {}, most: 1024, end: /EMFILE|EPERM/, bound: 50 },
-  { name: 'locks', limits: smallMemory, most: 1_000_000, end: /oom-killed|ENOLCK/, bound: 2000 },
   { name: 'fill', directory: '/dev/shm', limits: { tmpBytes: 8 * mib }, most: 8, end: /ENOSPC/, bound: 16 },
   { name: 'fill', directory: '/tmp', limits: { tmpBytes: 8 * mib }, most: 8, end: /ENOSPC/, bound: 16 },
   {
@@ -99,8 +98,40 @@ describe('bombs', () => {
     assert.equal(stdout.trim(), `${bomb.bound} bound`);
   }
 
+  for (const [name, protocol] of [
+    ['tcp_sockets', 'TCP'],
+    ['udp_sockets', 'UDP'],
+  ] as const) {
+    test(`buffers of ${protocol} count: ${name}`, async () => {
+      const before = socketMemory(protocol);
+      const limits = { memoryBytes: 64 * mib, openFiles: 1024 };
+      await using sandbox = await stage.launch('bombs', [name, 'hold'], { limits });
+      const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
+      const come = await logs.next(); // killed, or holding all that it got
+      const held = come.done ? 0 : socketMemory(protocol) - before;
+      assert.ok(held <= 64 * mib, `${held} bytes of this host are held in buffers`);
+      await sandbox.destroy();
+      await stage.assertUnharmed();
+      const outside = await runOutside('bombs', name, '20');
+      assert.equal(outside.stdout.trim(), '20 bound');
+    });
+  }
+
+  // Linux counts record locks (192 bytes each) on nobody's account; SECURITY.md says so. All that can be shown
+  // is that they are gone with the sandbox.
+  test('record locks are not counted, but they end with the sandbox', async () => {
+    const before = recordLocks();
+    await using sandbox = await stage.launch('bombs', ['locks', '100000', 'hold'], { limits: smallMemory });
+    const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
+    await readUntil(logs, '100000 bound');
+    assert.ok(recordLocks() - before >= 90_000, 'they are counted now: say so in SECURITY.md');
+    await sandbox.destroy();
+    assert.ok(recordLocks() - before < 50_000);
+    await stage.assertUnharmed();
+  });
+
   test('a fork bomb of processes that never stop: others run meanwhile, and it ends when told', async () => {
-    const bomb = await stage.launch('bombs', ['fork_forever'], { limits: { pids: 200 } });
+    await using bomb = await stage.launch('bombs', ['fork_forever'], { limits: { pids: 200 } });
     const logs = bomb.logs(patience())[Symbol.asyncIterator]();
     await readUntil(logs, 'begun');
     await stage.canary();
@@ -112,7 +143,7 @@ describe('bombs', () => {
   });
 
   test('a fork bomb that is destroyed without being stopped', async () => {
-    const bomb = await stage.launch('bombs', ['fork_forever'], { limits: { pids: 200 } });
+    await using bomb = await stage.launch('bombs', ['fork_forever'], { limits: { pids: 200 } });
     const logs = bomb.logs(patience())[Symbol.asyncIterator]();
     await readUntil(logs, 'begun');
     await Promise.all([bomb.destroy(), drain(logs)]);
@@ -120,19 +151,21 @@ describe('bombs', () => {
   });
 
   test('a thousand busy children get their share, and no more', async () => {
-    const greedy = await stage.launch('bombs', ['many_spinners'], { limits: { cpus: 0.5, pids: 1200 } });
+    const limits = { cpus: 0.5, pids: 1200, memoryBytes: 1024 * mib };
+    await using greedy = await stage.launch('bombs', ['many_spinners'], { limits });
     const logs = greedy.logs(patience())[Symbol.asyncIterator]();
     await readUntil(logs, 'begun');
-    await stage.canary();
+    for (let i = 0; i < 5; i++) await stage.canary();
     await Promise.all([greedy.stop(0), drain(logs)]);
     const { usage } = await greedy.wait(patience());
-    await greedy.destroy();
     assert.ok(usage.cpuMs !== null && usage.cpuMs / usage.wallMs <= 0.5 * 1.3, JSON.stringify(usage));
+    assert.ok((usage.pidsPeak ?? 1000) >= 1000);
+    await greedy.destroy();
     await stage.assertUnharmed();
   });
 
   test('a CPU spinner ends when it is told, and its time is told', async () => {
-    const spinner = await stage.launch('bombs', ['spin']);
+    await using spinner = await stage.launch('bombs', ['spin']);
     const logs = spinner.logs(patience())[Symbol.asyncIterator]();
     await readUntil(logs, 'begun');
     await stage.canary();
@@ -149,13 +182,14 @@ describe('bombs', () => {
     assert.ok(status.kind === 'signaled' && status.signal === 'SIGSEGV', JSON.stringify(status));
     assert.deepEqual(files, []);
     const outside = await runOutside('bombs', 'crash');
-    assert.equal(outside.code === 139 || outside.signal === 'SIGSEGV', true, JSON.stringify(outside));
+    assert.ok(outside.code === 139 || outside.signal === 'SIGSEGV', JSON.stringify(outside));
   });
 
   test('a full work directory is full for nobody else', async () => {
     const limits = { workBytes: 8 * mib };
-    const greedy = await stage.launch('bombs', ['fill', '/work'], { limits });
-    assert.match(await drain(greedy.logs(patience())[Symbol.asyncIterator]()), /ENOSPC|EDQUOT/);
+    await using greedy = await stage.launch('bombs', ['fill', '/work', 'hold'], { limits });
+    const logs = greedy.logs(patience())[Symbol.asyncIterator]();
+    await readUntil(logs, 'ENOSPC');
     const { stdout } = await stage.run('bombs', ['fill', '/work', '4'], { limits });
     assert.equal(stdout.toString(), '4 bound\n');
     await greedy.destroy();
@@ -173,3 +207,18 @@ describe('bombs', () => {
     }
   });
 });
+
+/** Bytes that this host holds for all sockets of a protocol, whatever namespace they are in. */
+function socketMemory(protocol: string): number {
+  const table = readFileSync('/proc/net/sockstat', 'utf8');
+  const pages = new RegExp(`^${protocol}:.* mem (\\d+)$`, 'm').exec(table)?.[1];
+  assert.ok(pages !== undefined, table);
+  return Number(pages) * 4096;
+}
+
+/** Objects in use in the kernel's cache of locks. */
+function recordLocks(): number {
+  const active = /^file_lock_cache +(\d+)/m.exec(readFileSync('/proc/slabinfo', 'utf8'))?.[1];
+  assert.ok(active !== undefined);
+  return Number(active);
+}

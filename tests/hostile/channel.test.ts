@@ -22,7 +22,7 @@ describe('channel', () => {
   }
 
   test('the other end gives away no process, no file, no namespace, and keeps no descriptor', async () => {
-    const sandbox = await launchRunner(inside('channel'));
+    await using sandbox = await launchRunner(inside('channel'));
     const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
     const channel = sandbox.channel();
     channel.on('error', () => undefined).resume();
@@ -46,7 +46,7 @@ describe('channel', () => {
 
   test('a runner that floods the channel waits for its reader', async () => {
     const source = 'import socket\nc = socket.socket(fileno=3)\nwhile True: c.sendall(bytes(1 << 20))';
-    const sandbox = await launchRunner(['python3', '-c', source]);
+    await using sandbox = await launchRunner(['python3', '-c', source]);
     const channel = sandbox.channel();
     channel.on('error', () => undefined);
     const before = process.memoryUsage().rss;

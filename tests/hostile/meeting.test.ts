@@ -19,10 +19,10 @@ describe('meeting', () => {
   const stage = createStage();
 
   test('two sandboxes meet nowhere but where it is documented', async () => {
-    const leaver = await stage.launch('meeting', ['leave']);
+    await using leaver = await stage.launch('meeting', ['leave']);
     const logs = leaver.logs(patience())[Symbol.asyncIterator]();
     const left: Record<string, string> = JSON.parse(await readUntil(logs, '}\n'));
-    const looker = await stage.launch('meeting', ['look']);
+    await using looker = await stage.launch('meeting', ['look']);
     const met: Record<string, string> = JSON.parse(
       await drain(looker.logs(patience())[Symbol.asyncIterator]()),
     );
@@ -55,7 +55,7 @@ describe('meeting', () => {
       stdio: ['pipe', 'ignore', 'inherit'],
     });
     try {
-      const other = await stage.launch('survivors', ['ignoring_parent'], { env: { MARK: marker } });
+      await using other = await stage.launch('survivors', ['ignoring_parent'], { env: { MARK: marker } });
       const { stdout } = await stage.run('see');
       await other.destroy();
       const seen = stdout.toString();

@@ -13,7 +13,7 @@ const sysctls = [
 ];
 
 const imageFiles = [
-  ...['write_etc_passwd', 'write_shell', 'write_by_proc_self_root', 'write_by_proc_1_root'],
+  ...['write_etc_passwd', 'write_by_proc_self_root', 'write_by_proc_1_root'],
   ...['unlink_image_file', 'chmod_image_file', 'chown_image_file', 'rename_image_file', 'touch_image_file'],
   ...['link_beside_image_file'],
 ];
@@ -23,7 +23,7 @@ const masked = [
   ...['kcore', 'keys', 'key-users', 'timer_list', 'sched_debug', 'kmsg', 'latency_stats', 'timer_stats'],
   ...['acpi', 'scsi', 'asound', 'kpagecount', 'kpageflags', 'vmallocinfo', 'slabinfo', 'kallsyms'],
   ...['interrupts', 'irq', 'bus', 'fs/ext4', 'iomem', 'modules', 'config.gz'],
-  ...['diskstats', 'partitions', 'swaps', 'cmdline'],
+  ...['diskstats', 'partitions', 'swaps', 'cmdline', 'locks', 'pressure'],
 ].map((name) => `see_/proc/${name}`);
 
 const maskedBelowSys = [
@@ -69,6 +69,7 @@ export const fileRows: readonly ProbeRow[] = [
   ...rowsOf({ inside: /EROFS|EACCES|ETXTBSY/, outside: /ETXTBSY/, mayBeAbsent: true }, [
     ...['write_python', 'write_exe_of_self', 'write_exe_of_1'],
   ]),
+  { name: 'write_shell', inside: readOnly, outside: /OK|ETXTBSY/ },
   { name: 'write_by_proc_1_cwd', inside: /EROFS|EACCES|ENOENT/, outside: /OK|ENOENT/ },
   { name: 'xattr_image_file', inside: /EROFS|EPERM/, outside: ok },
   { name: 'hard_link_of_image_file', inside: /EXDEV|EPERM|EROFS/, outside: ok },

@@ -9,7 +9,7 @@ import { hostname } from 'node:os';
 import { after, before } from 'node:test';
 import type { Sandbox } from '../../src/runtime/driver.ts';
 import type { DriverUnderTest } from '../contract/driver/subject.ts';
-import { createOciDriver } from '../contract/oci-under-test.ts';
+import { createOciUnderTest } from '../contract/oci-under-test.ts';
 import { assertNothingLeft } from '../support/leftovers.ts';
 import { inputs, type Order, type Outcome, patience, runSandbox, specOf } from '../support/run-sandbox.ts';
 import { inside, programFiles } from './programs.ts';
@@ -37,7 +37,7 @@ export function createStage(): Stage {
     return made;
   };
   before(async () => {
-    made = await createOciDriver();
+    made = await createOciUnderTest();
     settings = hostSettings();
   });
   after(() => made?.[Symbol.asyncDispose]());

@@ -18,7 +18,7 @@ describe('survivors', () => {
 
   for (const name of ['ignoring_parent', 'stopped']) {
     test(`${name}: SIGKILL after the grace ends all`, async () => {
-      const sandbox = await stage.launch('survivors', [name]);
+      await using sandbox = await stage.launch('survivors', [name]);
       const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
       await readUntil(logs, 'begun');
       await Promise.all([sandbox.stop(100), drain(logs)]);
@@ -37,7 +37,7 @@ describe('survivors', () => {
   });
 
   test('kill(-1) and kill of pid 1 reach nobody else', async () => {
-    const bystander = await stage.launch('survivors', ['ignoring_parent']);
+    await using bystander = await stage.launch('survivors', ['ignoring_parent']);
     const logs = bystander.logs(patience())[Symbol.asyncIterator]();
     await readUntil(logs, 'begun');
     for (const name of ['kill_everyone', 'kill_numbers']) {

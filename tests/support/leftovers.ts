@@ -58,7 +58,10 @@ function isKept(scope: LeftoverScope, at: string): boolean {
   );
 }
 
-/** Living processes, zombies too, that run in a control group or under a uid of ours, or are named after us. */
+/**
+ * Processes that run in a control group or under a uid of ours, or are named after us. A dead one that waits for
+ * this host's init to take note of it is init's.
+ */
 async function findProcesses(scope: LeftoverScope): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   const found = await Promise.all(pids.map((pid) => describeIfOurs(pid, scope)));
@@ -74,8 +77,12 @@ async function describeIfOurs(pid: string, scope: LeftoverScope): Promise<string
   const isInCgroup = (cgroups ?? '').includes(`-${scope.install}-`);
   const hasUid = scope.uids !== undefined && isWithin(uid, scope.uids);
   const isNamed = new RegExp(`sw-${scope.install}-`).test(shown);
-  if (!isInCgroup && !hasUid && !isNamed) return undefined;
+  if ((!isInCgroup && !hasUid && !isNamed) || isDeadOrphan(status ?? '')) return undefined;
   return `process ${pid} of uid ${uid}: ${shown || nameOf(status)}`;
+}
+
+function isDeadOrphan(status: string): boolean {
+  return /^State:\s+[ZX]/m.test(status) && /^PPid:\s+1$/m.test(status);
 }
 
 function nameOf(status: string | undefined): string {
@@ -156,13 +163,16 @@ function isCopyOfLiving(scope: LeftoverScope, name: string): boolean {
   return (scope.living ?? []).some((starter) => name === `copies-${scope.install}-${starter}`);
 }
 
-/** Claims of id ranges by starters that are not alive. */
+/** Claims of id ranges by starters that are not alive: links `<boot>/<slot>` to `<install>/<starter>`. */
 async function findClaims(scope: LeftoverScope): Promise<string[]> {
   const found: string[] = [];
-  for (const { name } of await listIfThere(claimsDir)) {
-    const target = await readlink(path.join(claimsDir, name)).catch(() => '');
-    const [install, starter = ''] = target.split('/');
-    if (install === scope.install && !(scope.living ?? []).includes(starter)) found.push(`id claim ${name}`);
+  for (const boot of await listIfThere(claimsDir)) {
+    for (const { name } of await listIfThere(path.join(claimsDir, boot.name))) {
+      const target = await readlink(path.join(claimsDir, boot.name, name)).catch(() => '');
+      const [install, starter = ''] = target.split('/');
+      if (install === scope.install && !(scope.living ?? []).includes(starter))
+        found.push(`id claim ${name}`);
+    }
   }
   return found;
 }
@@ -220,5 +230,5 @@ async function listIfThere(directory: string) {
 
 /** Things end while we look at them. */
 function isGone(error: unknown): boolean {
-  return ['ENOENT', 'ESRCH', 'ENOTDIR', 'EINVAL'].includes(systemCode(error) ?? '');
+  return ['ENOENT', 'ESRCH', 'ENOTDIR', 'EINVAL', 'ENODEV', 'ENXIO'].includes(systemCode(error) ?? '');
 }

@@ -1,6 +1,7 @@
 /** collect: plain files that match, within the limits; everything else named as skipped, nothing followed. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { isSlipwayError } from '../../../src/base/errors.ts';
 import { collectAll, endStdin, patience, readLogs, specOf } from '../../support/run-sandbox.ts';
 import { python, runPython, type Subject } from './subject.ts';
 
@@ -23,7 +24,9 @@ for name in ("a.png", "b.txt", "sub/c.png", "sub/deep/d.png", ".hidden.png"):
       assert.deepEqual(await chosen('sub/**'), ['sub/c.png', 'sub/deep/d.png']);
       assert.deepEqual(await chosen('b.txt', 'sub/*'), ['b.txt', 'sub/c.png']);
       assert.deepEqual(await chosen('nothing*'), []);
-      assert.deepEqual(await chosen('../*', '/etc/passwd', '../../etc/**'), []);
+      for (const outside of ['../*', '/etc/passwd', '../../etc/**', 'a/../../etc/*']) {
+        await assert.rejects(chosen(outside), (error) => isSlipwayError(error), outside);
+      }
     });
 
     test('contents are exact', async () => {

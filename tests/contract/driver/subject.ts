@@ -20,7 +20,7 @@ export interface DriverUnderTest extends AsyncDisposable {
   startVictim(phase: VictimPhase): Promise<Victim>;
 }
 
-export const victimPhases = ['created', 'supplied', 'running', 'serving'] as const;
+export const victimPhases = ['created', 'supplied', 'running', 'large-work', 'serving', 'destroyed'] as const;
 
 export type VictimPhase = (typeof victimPhases)[number];
 

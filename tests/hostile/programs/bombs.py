@@ -1,7 +1,8 @@
 """Programs that use up what there is. `python3 bombs.py NAME [BOUND]`: with a bound they stop there and say so,
 which is how they run outside of a sandbox; without one they go on until something stops them.
 
-Each prints, as its last line, how far it came: `<count> <errno or "bound">`.
+Each prints, as its last line, how far it came: `<count> <errno or "bound">`. With `hold` as last argument it then
+keeps what it has until its input ends.
 """
 import ctypes
 import errno
@@ -13,6 +14,8 @@ import socket
 import sys
 import threading
 import time
+
+from probe import only_in_scratch
 
 MIB = 1 << 20
 FOREVER = 1 << 62
@@ -194,22 +197,35 @@ def tcp_sockets(bound: int) -> None:
     repeat(one, bound)
 
 
+def udp_sockets(bound: int) -> None:
+    """Full buffers of datagrams that nobody reads."""
+
+    def one(_: int) -> tuple:
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * MIB)
+        receiver.bind(("127.0.0.1", 0))
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sender.connect(receiver.getsockname())
+        for _ in range(400):  # of what is beyond the buffer nothing is kept
+            sender.send(bytes(1024))
+        sender.close()
+        return receiver
+
+    repeat(one, bound)
+
+
 def descriptors(bound: int) -> None:
     repeat(lambda _: os.dup(0), bound)
 
 
 def epolls(bound: int) -> None:
-    """Watches: each epoll set watches all that came before it."""
-    reader, _ = os.pipe()
+    """Watches without a descriptor each: every epoll set watches the same 100 pipes."""
+    pipes = [os.pipe()[0] for _ in range(100)]
 
     def one(_: int) -> object:
         watcher = select.epoll()
-        for descriptor in [reader] + [before.fileno() for before in kept if hasattr(before, "fileno")][:200]:
-            try:
-                watcher.register(os.dup(descriptor) if descriptor == reader else descriptor)
-            except OSError as error:
-                if error.errno not in (errno.ELOOP, errno.EEXIST):
-                    raise
+        for descriptor in pipes:
+            watcher.register(descriptor)
         return watcher
 
     repeat(one, bound)
@@ -259,11 +275,12 @@ def message_queues(bound: int) -> None:
 
 
 def locks(bound: int) -> None:
-    """Record locks on every second byte: kernel memory without a descriptor each."""
+    """Record locks on every second byte of some files: kernel memory without a descriptor each."""
     import fcntl
 
-    file = open("/tmp/locks", "wb")
-    repeat(lambda count: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2 * count), bound)
+    held = [open(f"/tmp/locks-{number}", "wb") for number in range(500)]
+    kept.append(held)
+    repeat(lambda count: fcntl.lockf(held[count % 500], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2 * (count // 500)), bound)
 
 
 def deep(directory: str, bound: int) -> None:
@@ -287,15 +304,19 @@ def spin(bound: int) -> None:
 
 
 def many_spinners(_: int) -> None:
-    """A thousand busy children, each at the best priority it can get."""
+    """A thousand busy children, which begin all at once."""
+    reader, writer = os.pipe()
     for _ in range(1000):
         try:
             if os.fork() == 0:
+                os.close(writer)
+                os.read(reader, 1)
                 while True:
                     pass
         except OSError:
             break
     print("begun", flush=True)
+    os.close(writer)
     while True:
         pass
 
@@ -315,13 +336,17 @@ BOMBS = {
 
 
 def main() -> None:
+    only_in_scratch()
     name, *rest = sys.argv[1:]
+    hold = rest[-1:] == ["hold"] and bool(rest.pop())
     directory = rest.pop(0) if rest and rest[0].startswith("/") else None
     bound = int(rest[0]) if rest else FOREVER
     if directory is None:
         BOMBS[name](bound)
     else:
         BOMBS[name](directory, bound)
+    if hold:
+        sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ MASKED = (
     "/proc/kallsyms", "/proc/latency_stats", "/proc/timer_stats", "/proc/acpi", "/proc/scsi", "/proc/asound",
     "/proc/interrupts", "/proc/kpagecount", "/proc/kpageflags", "/proc/vmallocinfo", "/proc/slabinfo",
     "/proc/iomem", "/proc/modules", "/proc/config.gz", "/proc/bus", "/proc/fs/ext4", "/proc/irq",
-    "/proc/diskstats", "/proc/partitions", "/proc/swaps", "/proc/cmdline", "/proc/version",
+    "/proc/locks", "/proc/pressure", "/proc/diskstats", "/proc/partitions", "/proc/swaps", "/proc/cmdline", "/proc/version",
     "/sys/firmware", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/kernel/security", "/sys/fs/bpf",
     "/sys/fs/cgroup", "/sys/module", "/sys/class/dmi", "/sys/class/net", "/sys/block", "/sys/devices/virtual/dmi",
     "/sys/devices/virtual/powercap", "/sys/fs/ext4", "/sys/kernel/notes", "/sys/kernel/vmcoreinfo",

@@ -69,17 +69,33 @@ def capset() -> str:
 
 
 # Descriptors and environment.
+def open_descriptors() -> list:
+    """Those of this process, without the one that lists them."""
+    return [name for name in os.listdir("/proc/self/fd") if is_open(name)]
+
+
+def is_open(name: str) -> bool:
+    try:
+        os.fstat(int(name))
+    except OSError:
+        return False
+    return True
+
+
+AT_START = open_descriptors()
+KINDS_AT_START = {os.readlink(f"/proc/self/fd/{name}").split(":")[0] for name in AT_START}
+
+
 @probe
 def descriptors() -> str:
-    """The open descriptors of pid 1; those of a child of the probe tell of the probe."""
-    return ",".join(sorted(os.listdir("/proc/1/fd"), key=int))
+    """What this program found open when it began."""
+    return ",".join(sorted(AT_START, key=int))
 
 
 @probe
 def descriptor_kinds() -> str:
     """0, 1 and 2 are pipes, never files, directories or devices of the host."""
-    kinds = {os.readlink(f"/proc/1/fd/{name}").split(":")[0] for name in os.listdir("/proc/1/fd")}
-    return ",".join(sorted(kinds))
+    return ",".join(sorted(KINDS_AT_START))
 
 
 @probe

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 
-from probe import name_of, raw
+from probe import name_of, only_in_scratch, raw
 
 KEY = 0x51A9
 NAME = "slipway-meeting"
@@ -147,6 +147,7 @@ def main() -> None:
     if sys.argv[1] == "look":
         print(json.dumps(look()))
         return
+    only_in_scratch()
     watch()
     print(json.dumps(leave()), flush=True)
     if sys.argv[1] == "both":

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import threading
 
+from probe import only_in_scratch
+
 ADDRESSES = ("169.254.169.254/32", "8.8.8.8/32", "192.0.2.1/32", "fd00:ec2::254/128")
 SCRATCH = "/mnt"
 
 
 def main() -> None:
+    only_in_scratch()
     programs = os.path.dirname(os.path.abspath(__file__))
     copies = {name: open(os.path.join(programs, name), "rb").read() for name in os.listdir(programs) if name.endswith(".py")}
     for place in (SCRATCH, "/tmp", "/dev/shm"):

@@ -142,7 +142,14 @@ def read_all(descriptor: int) -> str:
     return b"".join(parts).decode(errors="replace")
 
 
+def only_in_scratch() -> None:
+    """What these programs do, they may do as the first process of a namespace of their own, and nowhere else."""
+    if os.getpid() != 1:
+        sys.exit("This program does harm. Run it through tests/hostile/programs.ts.")
+
+
 def main() -> None:
+    only_in_scratch()
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     sys.modules["probe"] = sys.modules["__main__"]
     for module in sys.argv[1:]:

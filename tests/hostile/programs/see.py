@@ -12,7 +12,7 @@ def text_of(path: str) -> str:
 
 
 for pid in filter(str.isdigit, os.listdir("/proc")):
-    for name in ("cmdline", "environ", "comm", "maps", "cgroup", "mountinfo"):
+    for name in ("cmdline", "environ", "comm", "maps", "cgroup"):
         print(text_of(f"/proc/{pid}/{name}"))
     for name in ("cwd", "root", "exe"):
         try:

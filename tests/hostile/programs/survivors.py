@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 
-MARK = "slipway-survivor"
+from probe import only_in_scratch
 
 
 def ignore_all() -> None:
@@ -114,4 +114,5 @@ PROGRAMS = {
 }
 
 if __name__ == "__main__":
+    only_in_scratch()
     PROGRAMS[sys.argv[1]]()
