@@ -25,6 +25,8 @@ export interface PreparedHost {
   readonly architecture: string;
   /** The controls that this host has; what is missing was switched off by the operator. */
   readonly controls: ReadonlySet<ControlName>;
+  /** Whether socket buffers have a limit of their own (cgroup v1), since there they do not count as memory. */
+  readonly socketLimit: boolean;
   /** Whether the kernel can limit swap; without swap there is nothing to limit. */
   readonly swapLimit: boolean;
 }
@@ -77,7 +79,7 @@ export interface OciIdMapping {
 
 export interface OciResources {
   readonly devices: readonly { readonly allow: boolean; readonly access: string }[];
-  readonly memory?: { readonly limit: number; readonly swap?: number };
+  readonly memory?: { readonly limit: number; readonly swap?: number; readonly kernelTCP?: number };
   readonly cpu?: { readonly quota: number; readonly period: number };
   readonly pids?: { readonly limit: number };
 }
@@ -86,11 +88,16 @@ export interface OciResources {
 const maskedPaths = [
   'acpi',
   'asound',
+  'bus',
   'cmdline',
+  'config.gz',
   'diskstats',
+  'driver',
+  'fs',
   'interrupts',
   'iomem',
   'ioports',
+  'irq',
   'kallsyms',
   'kcore',
   'key-users',
@@ -99,6 +106,7 @@ const maskedPaths = [
   'latency_stats',
   'modules',
   'partitions',
+  'pressure',
   'sched_debug',
   'scsi',
   'slabinfo',
@@ -107,17 +115,20 @@ const maskedPaths = [
   'sysrq-trigger',
   'timer_list',
   'timer_stats',
+  'tty',
   'vmallocinfo',
   'zoneinfo',
 ].map((name) => `/proc/${name}`);
 
-const readonlyPaths = ['bus', 'driver', 'fs', 'irq', 'sys', 'tty'].map((name) => `/proc/${name}`);
+const readonlyPaths = ['/proc/sys'];
 
 /** Where our images keep their home; other homes stay what the image has, read-only. */
 export const writableHome = '/home/slipway';
 
 const cpuPeriodUs = 100_000;
 const minCpuQuotaUs = 1000;
+/** Of all TCP and UDP sockets of a sandbox together, over its memory limit. */
+const maxSocketBytes = 16 * 1024 * 1024;
 /** The kernel's out-of-memory killer takes sandboxes before anything of the host. */
 const oomScoreAdj = 500;
 
@@ -216,10 +227,11 @@ function toLinux(spec: SandboxSpec, host: PreparedHost): OciLinux {
 function toResources(limits: Limits, host: PreparedHost): OciResources {
   const { controls } = host;
   const swap = host.swapLimit ? { swap: limits.memoryBytes } : {};
+  const sockets = host.socketLimit ? { kernelTCP: Math.min(maxSocketBytes, limits.memoryBytes) } : {};
   const quota = Math.max(minCpuQuotaUs, Math.round(limits.cpus * cpuPeriodUs));
   return {
     devices: [{ allow: false, access: 'rwm' }],
-    ...(controls.has('memory-limit') ? { memory: { limit: limits.memoryBytes, ...swap } } : {}),
+    ...(controls.has('memory-limit') ? { memory: { limit: limits.memoryBytes, ...swap, ...sockets } } : {}),
     ...(controls.has('cpu-limit') ? { cpu: { quota, period: cpuPeriodUs } } : {}),
     ...(controls.has('pids-limit') ? { pids: { limit: limits.pids } } : {}),
   };

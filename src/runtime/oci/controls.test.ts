@@ -24,6 +24,7 @@ const facts: HostFacts = {
   seccomp: true,
   idmappedMounts: true,
   swapLimit: true,
+  socketLimit: true,
   hasSwap: false,
 };
 

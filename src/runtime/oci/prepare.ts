@@ -66,6 +66,7 @@ async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promis
     devices: places.devicesDir(places.starter),
     cgroupPath: places.cgroupPath(name),
     architecture: process.arch,
+    socketLimit: host.facts?.socketLimit ?? false,
     swapLimit: host.facts?.swapLimit ?? false,
   };
 }

@@ -31,7 +31,7 @@ test('what leads out of sandboxes is absent', () => {
     unshare setns mount umount2 mount_setattr move_mount open_tree fsopen fsconfig fsmount fspick chroot
     pivot_root open_by_handle_at name_to_handle_at init_module finit_module delete_module kexec_load
     kexec_file_load swapon swapoff quotactl quotactl_fd fanotify_init fanotify_mark mq_open vmsplice memfd_secret
-    mbind set_mempolicy migrate_pages move_pages modify_ldt ioperm iopl settimeofday clock_settime adjtimex
+    mbind set_mempolicy migrate_pages move_pages modify_ldt ioperm iopl io_setup settimeofday clock_settime adjtimex
     clock_adjtime sethostname setdomainname syslog acct reboot lookup_dcookie nfsservctl uselib vhangup`;
   for (const name of refused.trim().split(/\s+/)) {
     assert.ok(known.has(name), `${name} is misspelt here`);

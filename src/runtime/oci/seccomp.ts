@@ -7,7 +7,7 @@
  * add_key, request_key, bpf, perf_event_open, userfaultfd, io_uring_*, ptrace, process_vm_*, process_madvise,
  * kcmp, pidfd_getfd, unshare, setns, the mount API (old and new), chroot, pivot_root, open_by_handle_at,
  * name_to_handle_at, modules, kexec, swap, quota, fanotify, mq_*, vmsplice, memfd_secret, NUMA memory policy,
- * modify_ldt, ioperm, iopl, clocks that set, host and domain names, syslog, acct, reboot.
+ * modify_ldt, ioperm, iopl, io_setup (its contexts are numbered for the whole host), clocks that set, host and domain names, syslog, acct, reboot.
  */
 
 export interface SeccompArg {
@@ -44,8 +44,8 @@ const allowedNames = `
   futex_wait futex_waitv futex_wake futimesat get_robust_list getcpu getcwd getdents getdents64 getegid geteuid
   getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid
   getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr
-  inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents
-  io_setup io_submit ioctl ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset
+  inotify_add_watch inotify_init inotify_init1 inotify_rm_watch
+  ioctl ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset
   landlock_restrict_self lchown lgetxattr link linkat listen listxattr llistxattr lremovexattr lseek lsetxattr
   lstat madvise map_shadow_stack membarrier memfd_create mincore mkdir mkdirat mlock mlock2 mlockall mmap
   mprotect mremap msgctl msgget msgrcv msgsnd msync munlock munlockall munmap nanosleep newfstatat open openat
