@@ -39,8 +39,8 @@ const maxBodyBytes = 32 * 1024 * 1024;
 export interface EmbeddedStarter extends AsyncDisposable {
   readonly starter: Starter;
   readonly images: ImageStore;
-  /** One look for leftovers of starters that are dead. @returns how many were removed */
-  sweep(signal: AbortSignal): Promise<number>;
+  /** Resolves when the leftovers of dead starters have been removed, with how many there were. */
+  readonly swept: Promise<number>;
   /** What the reaper needs, for those who sweep again and again. */
   readonly reaper: ReaperOptions;
 }
@@ -69,12 +69,17 @@ export async function openEmbeddedStarter(config: Config): Promise<EmbeddedStart
     isLive: async (ref) =>
       ref.starter === self ? starter.tends(ref) : await isStarterAlive(runtimeDir, ref.starter),
   };
+  const swept = sweep(reaper, new AbortController().signal);
+  swept.catch(() => undefined); // told to those who wait for it; sandboxes can be made meanwhile
   return {
     starter,
     images,
     reaper,
-    sweep: (signal) => sweep(reaper, signal),
-    [Symbol.asyncDispose]: () => starter[Symbol.asyncDispose](),
+    swept,
+    async [Symbol.asyncDispose]() {
+      await swept.catch(() => undefined);
+      await starter[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -94,7 +99,7 @@ export async function startService(config: Config): Promise<Service> {
   await prepareStateDir(config, user);
   const embedded = await openEmbeddedStarter(config);
   const stopping = new AbortController();
-  const removed = await embedded.sweep(stopping.signal);
+  const removed = await embedded.swept;
   if (removed > 0) logger.warn({ removed }, 'removed what an earlier starter left behind');
   const sweeping = keepSweeping(
     {
