@@ -41,7 +41,6 @@ const host: PreparedHost = {
   architecture: 'x64',
   controls: new Set(controlNames),
   swapLimit: true,
-  socketLimit: false,
 };
 
 const config = toOciConfig(spec, host);
@@ -138,14 +137,6 @@ test('a control that the host lacks is left out, and nothing else', () => {
 test('a kernel that cannot limit swap is not asked to', () => {
   const { linux } = toOciConfig(spec, { ...host, swapLimit: false });
   assert.deepEqual(linux.resources.memory, { limit: 1e8 });
-});
-
-test('socket buffers are limited where they do not count as memory', () => {
-  const memory = (limits: Partial<typeof spec.limits>) =>
-    toOciConfig({ ...spec, limits: { ...spec.limits, ...limits } }, { ...host, socketLimit: true }).linux
-      .resources.memory;
-  assert.equal(memory({})?.kernelTCP, 16 * 1024 * 1024);
-  assert.equal(memory({ memoryBytes: 5e6 })?.kernelTCP, 5e6);
 });
 
 test('a processor share never becomes no limit', () => {

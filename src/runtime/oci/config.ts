@@ -25,8 +25,6 @@ export interface PreparedHost {
   readonly architecture: string;
   /** The controls that this host has; what is missing was switched off by the operator. */
   readonly controls: ReadonlySet<ControlName>;
-  /** Whether socket buffers have a limit of their own (cgroup v1), since there they do not count as memory. */
-  readonly socketLimit: boolean;
   /** Whether the kernel can limit swap; without swap there is nothing to limit. */
   readonly swapLimit: boolean;
 }
@@ -79,7 +77,7 @@ export interface OciIdMapping {
 
 export interface OciResources {
   readonly devices: readonly { readonly allow: boolean; readonly access: string }[];
-  readonly memory?: { readonly limit: number; readonly swap?: number; readonly kernelTCP?: number };
+  readonly memory?: { readonly limit: number; readonly swap?: number };
   readonly cpu?: { readonly quota: number; readonly period: number };
   readonly pids?: { readonly limit: number };
 }
@@ -127,8 +125,6 @@ export const writableHome = '/home/slipway';
 
 const cpuPeriodUs = 100_000;
 const minCpuQuotaUs = 1000;
-/** Of all TCP and UDP sockets of a sandbox together, over its memory limit. */
-const maxSocketBytes = 16 * 1024 * 1024;
 /** The kernel's out-of-memory killer takes sandboxes before anything of the host. */
 const oomScoreAdj = 500;
 
@@ -227,11 +223,10 @@ function toLinux(spec: SandboxSpec, host: PreparedHost): OciLinux {
 function toResources(limits: Limits, host: PreparedHost): OciResources {
   const { controls } = host;
   const swap = host.swapLimit ? { swap: limits.memoryBytes } : {};
-  const sockets = host.socketLimit ? { kernelTCP: Math.min(maxSocketBytes, limits.memoryBytes) } : {};
   const quota = Math.max(minCpuQuotaUs, Math.round(limits.cpus * cpuPeriodUs));
   return {
     devices: [{ allow: false, access: 'rwm' }],
-    ...(controls.has('memory-limit') ? { memory: { limit: limits.memoryBytes, ...swap, ...sockets } } : {}),
+    ...(controls.has('memory-limit') ? { memory: { limit: limits.memoryBytes, ...swap } } : {}),
     ...(controls.has('cpu-limit') ? { cpu: { quota, period: cpuPeriodUs } } : {}),
     ...(controls.has('pids-limit') ? { pids: { limit: limits.pids } } : {}),
   };

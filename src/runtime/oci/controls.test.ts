@@ -24,7 +24,6 @@ const facts: HostFacts = {
   seccomp: true,
   idmappedMounts: true,
   swapLimit: true,
-  socketLimit: true,
   hasSwap: false,
 };
 

@@ -27,7 +27,6 @@ export interface HostFacts {
   /** Undefined where it was not tried. */
   readonly idmappedMounts: boolean | undefined;
   readonly swapLimit: boolean;
-  readonly socketLimit: boolean;
   readonly hasSwap: boolean;
 }
 
@@ -74,7 +73,6 @@ export function readHostFacts(
       existsSync('/proc/self/ns/user') && firstWord('/proc/sys/user/max_user_namespaces') !== '0',
     seccomp: existsSync('/proc/sys/kernel/seccomp/actions_avail'),
     swapLimit: canLimitSwap(cgroups, rest.installCgroup),
-    socketLimit: existsSync(`${cgroups.v1.get('memory')}/memory.kmem.tcp.limit_in_bytes`),
     hasSwap: lines('/proc/swaps').length > 1,
   };
 }

@@ -5,6 +5,7 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { SandboxSpec } from '../driver.ts';
 import { type PreparedHost, toOciConfig } from './config.ts';
 import type { DriverHost } from './driver-host.ts';
+import { limitSocketBuffers } from './host/cgroups.ts';
 import type { Slot } from './image-views.ts';
 import { assertExecutable, toCommandLine } from './program.ts';
 import { OciSandbox } from './sandbox.ts';
@@ -37,6 +38,9 @@ export async function prepareSandbox(
   }
 }
 
+/** Of all TCP and UDP sockets of a sandbox together; only cgroup v1 counts them apart from its memory. */
+const maxSocketBytes = 16 * 1024 * 1024;
+
 type Allocated = Omit<PreparedHost, 'controls'>;
 
 async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promise<Allocated> {
@@ -44,6 +48,11 @@ async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promis
   const { name } = places.ref(spec.id);
   const work = places.workDir(name);
   await mkdir(work, { mode: 0o700 });
+  limitSocketBuffers(
+    host.cgroups,
+    places.cgroupPath(name),
+    Math.min(maxSocketBytes, spec.limits.memoryBytes),
+  );
   // Both must have come to an end before anything is taken back.
   const [view, mounted] = await Promise.allSettled([
     views.view(slot, spec.image),
@@ -66,7 +75,6 @@ async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promis
     devices: places.devicesDir(places.starter),
     cgroupPath: places.cgroupPath(name),
     architecture: process.arch,
-    socketLimit: host.facts?.socketLimit ?? false,
     swapLimit: host.facts?.swapLimit ?? false,
   };
 }

@@ -2,7 +2,15 @@
  * The cgroup hierarchies of this host (v1, hybrid or v2), and what the driver does in them without the
  * runtime: find, kill, remove. Figures are read in `../usage.ts`.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SlipwayError, systemCode } from '../../../base/errors.ts';
 import { type Mount, readMounts } from './mountinfo.ts';
@@ -82,6 +90,18 @@ function handDown(directory: string, controller: string): void {
   } catch {
     // Seen by the missing files.
   }
+}
+
+/**
+ * Limits the socket buffers of a cgroup that the runtime will join. On v2 they count as memory; on v1 they have a
+ * limit of their own, which counts nothing until it is set, and which runc ignores.
+ */
+export function limitSocketBuffers(layout: CgroupLayout, cgroupPath: string, bytes: number): void {
+  const root = layout.v1.get('memory');
+  if (root === undefined) return;
+  const file = `${root}${cgroupPath}/memory.kmem.tcp.limit_in_bytes`;
+  mkdirSync(`${root}${cgroupPath}`, { recursive: true });
+  if (existsSync(file)) writeFileSync(file, String(bytes)); // a kernel without TCP has none
 }
 
 /** Removes a cgroup that nothing uses any more. */
