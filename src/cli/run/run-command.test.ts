@@ -190,6 +190,23 @@ describe('slipway run, in this process', () => {
     assert.equal((await stubborn.result).exitCode, 130);
   });
 
+  test('Ctrl-C before the sandbox is there cancels it, too', async () => {
+    using directory = createTemporaryDirectory();
+    const starter = new scripted.ScriptedStarter(scripted.untilCancelled);
+    const resolving = Promise.withResolvers<typeof pythonImage>();
+    let asked = false;
+    starter.resolveImage = () => {
+      asked = true;
+      return resolving.promise;
+    };
+    const openStarter = async () => ({ starter, [Symbol.asyncDispose]: async () => undefined });
+    const running = startCli(['run', scriptIn(directory.path)], { isRoot: true, parts: { openStarter } });
+    await until(() => asked);
+    running.signal('SIGTERM');
+    resolving.resolve(pythonImage);
+    assert.equal((await running.result).exitCode, 130);
+  });
+
   test('a failure of the platform is status 125, wrong use 2, each with what to do', async () => {
     using directory = createTemporaryDirectory();
     const script = scriptIn(directory.path);
