@@ -58,13 +58,28 @@ describe('executing', () => {
     assert.equal(textOf(await bench.log(run.id)), 'at last');
   });
 
-  it('does not try for ever', async () => {
+  it('does not try for ever, and ends with the reason of the last attempt', async () => {
     const starter = new ScriptedStarter(() => thenFail([], starterGone()));
     await using bench = await createEngineBench({ starter, config: { maxAttempts: 2 } });
     const run = await bench.run();
-    const outcome = outcomeOf(run);
-    assert.equal(outcome.kind === 'platform-error' && outcome.code, 'too-many-attempts');
+    const message = 'The starter cannot be reached.';
+    assert.deepEqual(outcomeOf(run), { kind: 'platform-error', code: 'starter-unavailable', message });
     assert.equal(starter.asked.length, 2);
+  });
+
+  it('does not try a run for ever that takes its engine down', async () => {
+    const starter = new ScriptedStarter();
+    await using bench = await createEngineBench({ starter, config: { maxAttempts: 2 }, idle: true });
+    const { id } = await bench.submit();
+    for (const holder of ['dead', 'dead too']) {
+      const claimed = await bench.store.claimRuns({ holder, limit: 1, now: Date.now(), leaseMs: 1000 });
+      assert.equal(claimed.length, 1);
+      await bench.store.recoverRuns({ holder: 'next', now: Date.now(), exclusive: true });
+    }
+    await bench.engine.start();
+    const outcome = outcomeOf(await bench.finished(id));
+    assert.equal(outcome.kind === 'platform-error' && outcome.code, 'too-many-attempts');
+    assert.equal(starter.asked.length, 0);
   });
 
   it('reports a refusal at once, with its code', async () => {
@@ -94,6 +109,15 @@ describe('executing', () => {
       assert.equal(textOf(await bench.log(run.id)), moment === 'output' ? 'some' : '');
     });
   }
+
+  it('does not call a run lost whose sandbox could not be started', async () => {
+    const refusal = new SlipwayError('internal', 'sandbox-failed', 'The runtime is broken.');
+    const starter = new ScriptedStarter(() => thenFail([prepared, started], refusal));
+    await using bench = await createEngineBench({ starter });
+    const expected = { kind: 'platform-error', code: 'sandbox-failed', message: 'The runtime is broken.' };
+    assert.deepEqual(outcomeOf(await bench.run()), expected);
+    assert.equal(starter.begun.length, 1);
+  });
 
   it('keeps the outcome when the starter dies after the exit, unless files were to come', async () => {
     const starter = new ScriptedStarter(() => thenFail([prepared, started, exited()], starterGone()));

@@ -76,7 +76,11 @@ async function perform(context: EngineContext, progress: Progress): Promise<Verd
   }
 }
 
-/** @throws SlipwayError `too-many-attempts` */
+/**
+ * For attempts that nobody saw the end of; the last of the others ends with its own reason.
+ *
+ * @throws SlipwayError `too-many-attempts`
+ */
 function assertMayTry({ config }: EngineContext, run: Run): void {
   if (run.attempts <= config.maxAttempts) return;
   const message = `The sandbox could not be prepared in ${config.maxAttempts} attempts. See the log of the service, then submit the run again.`;
@@ -164,7 +168,7 @@ async function giveUp(context: EngineContext, progress: Progress, error: unknown
   if (exited && active.wish?.kind !== 'abandon') {
     return run.order.outputs.length === 0 ? exited.outcome : resultsMissing(exited.outcome, reason, run);
   }
-  const verdict = judgeFailure(active, error);
+  const verdict = judgeFailure(active, error, run.attempts >= context.config.maxAttempts);
   context.logger.warn(
     { run: run.id, attempt: run.attempts, verdict, reason },
     'a run was ended from outside',
