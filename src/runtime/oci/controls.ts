@@ -38,7 +38,8 @@ interface Finding {
   readonly detail: string;
 }
 
-const versionDeadlineMs = 10_000;
+/** Shorter than readiness waits for the whole probe. */
+const versionDeadlineMs = 4000;
 
 /** The runtime's version and features, or undefined if it cannot be executed. */
 export async function readRuntime(runtime: RuntimeCommand): Promise<RuntimeFacts | undefined> {

@@ -53,6 +53,8 @@ test('failures of mounts, cgroups and the like are the platform, even if they na
     assert.equal(startFailure(log(message), 'x').kind, 'platform', message);
   }
   assert.equal(startFailure('', 'x').kind, 'platform');
+  const said = startFailure('', 'x', 'exec: no such file or directory');
+  assert.deepEqual(said, { kind: 'platform', message: 'exec: no such file or directory' });
 });
 
 test('the last error counts; warnings and lines of another form do not', () => {

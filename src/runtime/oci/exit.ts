@@ -31,9 +31,11 @@ const outOfMemory = /OOM-killed|cannot allocate memory/i;
  * Why a program did not start, from the last error in the runtime's log (runc's and crun's words).
  *
  * @param logText the runtime's log: a JSON object per line with `level` and `msg`
+ * @param complaint what the runtime printed; it counts where the log has no error
  */
-export function startFailure(logText: string, program: string): StartFailure {
-  const message = lastError(logText) ?? 'the runtime gave no reason';
+export function startFailure(logText: string, program: string, complaint = ''): StartFailure {
+  const message = lastError(logText);
+  if (message === undefined) return { kind: 'platform', message: complaint || 'the runtime gave no reason' };
   const shown = JSON.stringify(program.slice(0, 200));
   if (!mentionsProgram(message)) return { kind: 'platform', message };
   if (notFound.test(message)) return { kind: 'not-found', message: `the image has no program ${shown}` };

@@ -16,20 +16,34 @@ const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | cons
 /**
  * Writes the files below `root`, which is made.
  *
- * @throws SlipwayError `input-exists`, `input-size`, `bad-path`; the signal's reason when it aborts
+ * @throws SlipwayError `input-exists`, `input-size`, `bad-path`, `inputs-disk-full`; the signal's reason when it
+ *   aborts
  */
 export async function stageInputs(
   root: string,
   inputs: AsyncIterable<InputFile>,
   signal: AbortSignal,
 ): Promise<void> {
-  await makeDirectory(root);
-  const made = new Set<string>();
-  for await (const input of itemsUntilAborted(inputs, signal)) {
-    const relative = parseRelativePath(input.path, 'input file');
-    await makeParents(root, relative, made);
-    await stageFile(path.join(root, relative), input, signal);
+  try {
+    await makeDirectory(root);
+    const made = new Set<string>();
+    for await (const input of itemsUntilAborted(inputs, signal)) {
+      const relative = parseRelativePath(input.path, 'input file');
+      await makeParents(root, relative, made);
+      await stageFile(path.join(root, relative), input, signal);
+    }
+  } catch (error) {
+    throw ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '') ? diskFull(root, error) : error;
   }
+}
+
+function diskFull(root: string, cause: unknown): SlipwayError {
+  return new SlipwayError(
+    'unavailable',
+    'inputs-disk-full',
+    `The disk is full: the input files cannot be written to ${root}. Free some space there.`,
+    { cause },
+  );
 }
 
 async function makeParents(root: string, relative: string, made: Set<string>): Promise<void> {

@@ -18,7 +18,16 @@ const usage: Usage = {
 
 function evidence(changes: Partial<Evidence> = {}): Evidence {
   const exit = { code: 0, signal: null };
-  return { program: 'p', exit, programStarted: true, log: '', killed: false, usage, ...changes };
+  return {
+    program: 'p',
+    exit,
+    programStarted: true,
+    log: '',
+    complaint: '',
+    killed: false,
+    usage,
+    ...changes,
+  };
 }
 
 const killed = { ...usage, oomKills: 1 };
@@ -56,6 +65,7 @@ test('a sandbox that could not be made is a failure of the platform', () => {
     () => judge(failed),
     (error) => isSlipwayError(error, 'sandbox-failed'),
   );
+  assert.throws(() => judge({ ...failed, complaint: 'cannot open libc.so' }), /cannot open libc\.so/);
 });
 
 test('a runtime that was killed for want of memory at its start is out of memory', () => {

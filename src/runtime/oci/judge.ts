@@ -12,6 +12,8 @@ export interface Evidence {
   readonly programStarted: boolean;
   /** The runtime's log. */
   readonly log: string;
+  /** What it printed where it did not start the program. */
+  readonly complaint: string;
   /** This driver killed it. */
   readonly killed: boolean;
   readonly usage: Usage;
@@ -52,7 +54,7 @@ function runtimeLost(evidence: Evidence): ExitStatus {
 
 function judgeStart(evidence: Evidence): Verdict {
   const { usage } = evidence;
-  const failure = startFailure(evidence.log, evidence.program);
+  const failure = startFailure(evidence.log, evidence.program, evidence.complaint);
   switch (failure.kind) {
     case 'not-found':
       return couldNotExecute(failure, notFoundCode, usage);

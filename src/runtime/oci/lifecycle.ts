@@ -28,6 +28,8 @@ const startDeadlineMs = 30_000;
 const exitDeadlineMs = 10_000;
 const pollMs = 5;
 const stallCheckMs = 100;
+const complaintDeadlineMs = 200;
+const maxComplaint = 500;
 
 const nothingMeasured: Usage = {
   wallMs: 0,
@@ -52,6 +54,8 @@ export class Lifecycle {
   #killed = false;
   #timedOut = false;
   #runtime: RuntimeProcess | undefined;
+  /** What the runtime printed instead of starting the program. */
+  #complaint = '';
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -130,7 +134,7 @@ export class Lifecycle {
     await once(stderr, 'readable', { signal: ended.signal }).catch(() => undefined);
     while (!runtime.programStarted && !ended.signal.aborted) await delay(pollMs);
     if (runtime.programStarted) this.output.add('stderr', stderr);
-    else stderr.destroy();
+    else this.#complaint = await readComplaint(stderr);
   }
 
   #conclude(runtime: RuntimeProcess, exit: { code: number | null; signal: string | null }): void {
@@ -140,6 +144,7 @@ export class Lifecycle {
       exit,
       programStarted: runtime.programStarted,
       log: runtime.log,
+      complaint: this.#complaint,
       killed: this.#killed,
       usage: { wallMs: wallTime(runtime), ...this.#options.readUsage() },
     });
@@ -209,6 +214,20 @@ export class Lifecycle {
     if (!this.output.stalled || !(this.#runtime?.programStarted ?? false)) return;
     if (processesIn(this.#options.cgroups).size === 0) this.output.absorb();
   }
+}
+
+/** The beginning of what a runtime has printed; who else holds its pipe is not waited for. */
+async function readComplaint(stderr: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  const impatience = setTimeout(() => stderr.destroy(), complaintDeadlineMs);
+  try {
+    for await (const chunk of stderr) chunks.push(chunk);
+  } catch {
+    // Cut off; what has come is worth telling.
+  } finally {
+    clearTimeout(impatience);
+  }
+  return Buffer.concat(chunks).toString().slice(0, maxComplaint).replace(/\s+/g, ' ').trim();
 }
 
 /** From the moment when the runtime noted the program's start to the end of the runtime, in ms. */
