@@ -24,6 +24,7 @@ import { createLocalStarter } from './starter/local-starter.ts';
 import { assertReadableBy, findSystemUser } from './starter/program-user.ts';
 import { keepSweeping, type ReaperOptions, sweep } from './starter/reaper.ts';
 import { createRemoteStarter } from './starter/remote/remote-starter.ts';
+import { lockService } from './starter/service-lock.ts';
 import type { Starter } from './starter/starter.ts';
 import { superviseControlPlane } from './starter/supervise.ts';
 import { createLocalBlobs } from './store/local-blobs.ts';
@@ -90,14 +91,20 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** The whole service on one machine: the privileged starter here, the control plane as its unprivileged child. */
+/**
+ * The whole service on one machine: the privileged starter here, the control plane as its unprivileged child.
+ *
+ * @throws SlipwayError `state-dir-in-use`, `control-plane-failed`, or what keeps the driver from its directories
+ */
 export async function startService(config: Config): Promise<Service> {
   const logger = createLogger(config);
   const user = await findSystemUser(serviceUser);
   const main = path.join(import.meta.dirname, 'main.ts');
   await assertReadableBy(user, main);
   await prepareStateDir(config, user);
-  const embedded = await openEmbeddedStarter(config);
+  await using resources = new AsyncDisposableStack();
+  resources.use(await lockService(config.stateDir));
+  const embedded = resources.use(await openEmbeddedStarter(config));
   const stopping = new AbortController();
   const removed = await embedded.swept;
   if (removed > 0) logger.warn({ removed }, 'removed what an earlier starter left behind');
@@ -112,6 +119,10 @@ export async function startService(config: Config): Promise<Service> {
     },
     stopping.signal,
   );
+  resources.defer(() => {
+    stopping.abort();
+    return sweeping;
+  });
   const listening = Promise.withResolvers<string>();
   const supervisor = await superviseControlPlane({
     starter: embedded.starter,
@@ -125,13 +136,12 @@ export async function startService(config: Config): Promise<Service> {
     onAnnounced: (url) => listening.resolve(url),
     onEnded: (how, delayMs) => logger.error({ how, delayMs }, 'the control plane ended; it is started again'),
   });
+  const running = resources.move();
   return {
     url: listening.promise,
     async stop() {
-      stopping.abort();
       await supervisor.stop(drainMs + 5000);
-      await sweeping;
-      await embedded[Symbol.asyncDispose]();
+      await running.disposeAsync();
     },
   };
 }

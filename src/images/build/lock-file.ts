@@ -1,7 +1,6 @@
-/** A lock between processes: whoever holds the flock of a file, by util-linux's flock(1). */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+/** The lock that builds of one store wait for. */
 import { SlipwayError } from '../../base/errors.ts';
+import { tryLockFile } from '../../base/lock-file.ts';
 
 export interface LockOptions {
   /** Told once when the lock is taken. */
@@ -10,43 +9,20 @@ export interface LockOptions {
 }
 
 /**
- * Waits for a lock. The kernel releases it when its holder ends, however it ends.
+ * Waits for a lock.
  *
  * @param path made if missing
+ * @throws SlipwayError `build-cancelled`
  */
 export async function lockFile(path: string, { onWait, signal }: LockOptions = {}): Promise<AsyncDisposable> {
-  const lock = await tryLock(path, ['--nonblock'], signal);
+  const lock = await tryLockFile(path, { waitSeconds: 0, signal });
   if (lock) return lock;
   onWait?.();
-  const waited = await tryLock(path, [], signal);
+  const waited = await tryLockFile(path, { signal });
   if (waited) return waited;
   throw new SlipwayError(
     'cancelled',
     'build-cancelled',
     'The build was cancelled while it waited for another one.',
   );
-}
-
-/** `cat` holds the lock as long as its standard input, which ends with us. */
-async function tryLock(
-  path: string,
-  options: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<AsyncDisposable | undefined> {
-  const child = spawn('flock', [...options, path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    ...(signal ? { signal } : {}),
-  });
-  const ended = new Promise<'ended'>((resolve) => {
-    child.once('error', () => resolve('ended'));
-    child.once('close', () => resolve('ended'));
-  });
-  const state = await Promise.race([once(child.stdout, 'data').then(() => 'held'), ended]);
-  if (state === 'ended') return undefined;
-  return {
-    async [Symbol.asyncDispose]() {
-      child.stdin.end();
-      await ended;
-    },
-  };
 }
