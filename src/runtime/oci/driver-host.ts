@@ -39,7 +39,7 @@ export async function openHost(options: OciDriverOptions): Promise<DriverHost> {
 export class DriverHost implements TraceHost, AsyncDisposable {
   readonly options: OciDriverOptions;
   readonly places: Places;
-  readonly mounts = new HostMounts();
+  readonly mounts: HostMounts;
   readonly cgroups: CgroupLayout = readCgroupLayout();
   readonly views: ImageViews;
   #idmappedMounts: boolean | undefined;
@@ -49,6 +49,7 @@ export class DriverHost implements TraceHost, AsyncDisposable {
   constructor(options: OciDriverOptions, places: Places) {
     this.options = options;
     this.places = places;
+    this.mounts = new HostMounts(places.helperTag(places.starter));
     const space: IdSpace = {
       base: options.idBase ?? defaultIdBase,
       count: options.idCount ?? defaultIdCount,

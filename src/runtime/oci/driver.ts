@@ -81,10 +81,10 @@ class OciDriver implements RuntimeDriver {
   }
 
   async remove(ref: SandboxRef): Promise<void> {
-    const { name } = this.#host.places.assertOwn(ref);
-    const own = this.#sandboxes.get(name);
+    const known = this.#host.places.assertOwn(ref);
+    const own = this.#sandboxes.get(known.name);
     if (own !== undefined) return own.destroy();
-    await removeUnknown(this.#host, name);
+    await removeUnknown(this.#host, known);
     await this.#host.sweepDeadStarters();
   }
 

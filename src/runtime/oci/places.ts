@@ -77,6 +77,11 @@ export class Places {
     return path.join(this.runtimeDir, 'dev', starter);
   }
 
+  /** A word on the command line of a starter's mount helper. */
+  helperTag(starter: string): string {
+    return `slipway-${this.install}-${starter}`;
+  }
+
   /** The same in every hierarchy. */
   get installCgroup(): string {
     return `/slipway/${this.install}`;

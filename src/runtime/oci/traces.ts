@@ -6,18 +6,13 @@ import { existsSync, rmSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SlipwayError } from '../../base/errors.ts';
-import {
-  type CgroupLayout,
-  cgroupDirs,
-  killAll,
-  removeCgroups,
-  sendSignal,
-  subdirectories,
-} from './host/cgroups.ts';
+import { messageOf, SlipwayError } from '../../base/errors.ts';
+import type { SandboxRef } from '../driver.ts';
+import { type CgroupLayout, cgroupDirs, killAll, removeCgroups, subdirectories } from './host/cgroups.ts';
 import type { HostMounts } from './host/host-mounts.ts';
 import { isWithin, readMounts } from './host/mountinfo.ts';
-import { emptyIfAbsent, processStartTime } from './host/starters.ts';
+import { emptyIfAbsent } from './host/starters.ts';
+import { killOrphans } from './orphans.ts';
 import type { Places } from './places.ts';
 
 export interface TraceHost {
@@ -26,7 +21,8 @@ export interface TraceHost {
   readonly cgroups: CgroupLayout;
 }
 
-const deathDeadlineMs = 20_000;
+const releaseDeadlineMs = 2000;
+const removalDeadlineMs = 20_000;
 
 /** Names that look like a sandbox's (`Places.parseName` decides), from every place where one leaves traces. */
 export async function tracedNames(host: TraceHost): Promise<Set<string>> {
@@ -75,11 +71,17 @@ export async function removeTraces(host: TraceHost, name: string): Promise<void>
   rmSync(places.runDir(name), { recursive: true, force: true });
 }
 
-/** The kernel lets go of a disk image a moment after its last mount is gone, in the sandbox's namespace too. */
+/**
+ * The kernel lets go of a disk image a moment after its last mount is gone, in the sandbox's namespace too.
+ *
+ * @throws SlipwayError `disk-in-use`
+ */
 async function removeDisk(directory: string): Promise<void> {
-  const deadline = performance.now() + deathDeadlineMs;
-  const isHeld = async () => (await loopFiles()).some((file) => isWithin(file, directory));
-  while ((await isHeld()) && performance.now() < deadline) await delay(2);
+  const deadline = performance.now() + releaseDeadlineMs;
+  while ((await loopFiles()).some((file) => isWithin(file, directory))) {
+    if (performance.now() > deadline) throw diskInUse(directory);
+    await delay(2);
+  }
   await rm(directory, { recursive: true, force: true });
 }
 
@@ -88,16 +90,23 @@ async function removeDisk(directory: string): Promise<void> {
  *
  * @throws SlipwayError `sandbox-remains`
  */
-export async function removeUnknown(host: TraceHost, name: string): Promise<void> {
-  await killOwnProcesses(host.places, name);
-  await unmountBelow(host, [host.places.runDir(name), host.places.diskDir(name)]);
-  await removeTraces(host, name);
-  if (!(await tracedNames(host)).has(name)) return;
-  throw new SlipwayError(
-    'internal',
-    'sandbox-remains',
-    `Something of the sandbox ${name} could not be removed. Look for its name in /proc/self/mountinfo, /sys/fs/cgroup, ${host.places.runtimeDir} and ${host.places.stateDir}.`,
-  );
+export async function removeUnknown(host: TraceHost, ref: SandboxRef): Promise<void> {
+  const deadline = performance.now() + removalDeadlineMs;
+  for (;;) {
+    const problem = await tryRemove(host, ref).catch(messageOf);
+    if (problem === undefined) return;
+    if (performance.now() > deadline) throw sandboxRemains(host.places, ref.name, problem);
+    await delay(10);
+  }
+}
+
+/** What a dying process still did between two steps is found in the next round. @returns why it is not gone */
+async function tryRemove(host: TraceHost, ref: SandboxRef): Promise<string | undefined> {
+  const { places } = host;
+  await killOrphans(places, ref);
+  await unmountBelow(host, [places.runDir(ref.name), places.diskDir(ref.name)]);
+  await removeTraces(host, ref.name);
+  return (await tracedNames(host)).has(ref.name) ? 'something of it is still there' : undefined;
 }
 
 /** Unmounts everything at or below these directories, the last mounted first. */
@@ -107,34 +116,18 @@ export async function unmountBelow(host: TraceHost, directories: readonly string
   }
 }
 
-/**
- * Kills runtime and forwarder processes that a crashed starter left: they are root's, outside the sandbox's
- * cgroups, and carry the sandbox's name as a word or in the path of its socket.
- */
-async function killOwnProcesses(places: Places, name: string): Promise<void> {
-  const marks = [`\0${places.runtimeRoot}\0`, places.socketPath(name)];
-  const found = new Map<number, string>();
-  for (const entry of await readdir('/proc')) {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (!words.includes(name) || !marks.some((mark) => words.includes(mark))) continue;
-    const startTime = processStartTime(pid);
-    if (startTime !== undefined && (await isRoots(pid))) found.set(pid, startTime);
-  }
-  for (const pid of found.keys()) sendSignal(pid, 'SIGKILL');
-  await allGone(found);
+function diskInUse(directory: string): SlipwayError {
+  return new SlipwayError(
+    'internal',
+    'disk-in-use',
+    `The disk image in ${directory} is still mounted somewhere. Look for it in the mounts of other processes.`,
+  );
 }
 
-/** A sandbox can give itself any command line, but never the host's root as its user. */
-async function isRoots(pid: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return /^Uid:\t0\t0\t0\t0$/m.test(status);
-}
-
-async function allGone(processes: ReadonlyMap<number, string>): Promise<void> {
-  const deadline = performance.now() + deathDeadlineMs;
-  for (const [pid, startTime] of processes) {
-    while (processStartTime(pid) === startTime && performance.now() < deadline) await delay(2);
-  }
+function sandboxRemains(places: Places, name: string, problem: string): SlipwayError {
+  return new SlipwayError(
+    'internal',
+    'sandbox-remains',
+    `The sandbox ${name} could not be removed: ${problem}. Look for its name in /proc/self/mountinfo, /sys/fs/cgroup, ${places.runtimeDir} and ${places.stateDir}.`,
+  );
 }

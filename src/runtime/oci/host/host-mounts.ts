@@ -36,9 +36,15 @@ interface Pending {
 type Helper = ChildProcessByStdio<Writable, Readable, null>;
 
 export class HostMounts implements AsyncDisposable {
+  readonly #tag: string;
   #helper: Helper | undefined;
   #pending: Pending[] = [];
   #closed = false;
+
+  /** @param tag a word on the helper's command line, by which it can be found when its starter has crashed */
+  constructor(tag: string) {
+    this.#tag = tag;
+  }
 
   /** A tmpfs without set-id programs and devices; the target directory exists. */
   tmpfs(target: string, options: TmpfsOptions): Promise<void> {
@@ -115,7 +121,7 @@ export class HostMounts implements AsyncDisposable {
   }
 
   #launch(): Helper {
-    const helper = spawn('perl', [scriptPath], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const helper = spawn('perl', [scriptPath, this.#tag], { stdio: ['pipe', 'pipe', 'inherit'] });
     helper.stdin.on('error', () => undefined); // 'close' reports it
     helper.once('error', (error) => this.#lose(helper, `Perl cannot be started: ${error.message}.`));
     helper.once('close', () => this.#lose(helper, 'The mount helper ended.'));
