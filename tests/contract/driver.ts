@@ -12,10 +12,11 @@ import { describeLifeCycle } from './driver/life-cycle.ts';
 import { describeLimits } from './driver/limits.ts';
 import { describeProgram } from './driver/program.ts';
 import { describeRecovery } from './driver/recovery.ts';
+import { describeRunner } from './driver/runner.ts';
+import { describeServer } from './driver/server.ts';
 import { describeStreams } from './driver/streams.ts';
 import type { DriverUnderTest, Subject } from './driver/subject.ts';
 import { describeUsage } from './driver/usage.ts';
-import { describeUses } from './driver/uses.ts';
 
 /** Registers all tests of the contract for one driver; `setup` is called once. */
 export function describeDriver(name: string, setup: () => Promise<DriverUnderTest>): void {
@@ -44,7 +45,8 @@ export function describeDriver(name: string, setup: () => Promise<DriverUnderTes
     describeCollect(subject);
     describeUsage(subject);
     describeLimits(subject);
-    describeUses(subject);
+    describeRunner(subject);
+    describeServer(subject);
     describeRecovery(subject);
   });
 }

@@ -36,21 +36,32 @@ export async function createOciUnderTest(): Promise<DriverUnderTest> {
     scope: { install, runtimeDir, stateDir, living: [starter], uids },
     firstUid: uids.first,
     pidsOf,
+    killRuntime,
     startVictim: (phase) => startVictim({ phase, install, runtimeDir, stateDir, ...ids }),
     [Symbol.asyncDispose]: () => made[Symbol.asyncDispose](),
   };
 }
 
-/** By the control groups of each process. */
+/** By the control groups of each process; what is dead and only waits for its parent does not count. */
 async function pidsOf(ref: SandboxRef): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     pids.map(async (pid) => {
       const cgroups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
-      return cgroups.includes(`/${ref.name}`) ? [Number(pid)] : [];
+      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+      const isAlive = !/^State:\s+[ZX]/m.test(status) && status !== '';
+      return isAlive && cgroups.includes(`/${ref.name}`) ? [Number(pid)] : [];
     }),
   );
   return found.flat();
+}
+
+/** The runtime's own process, in the foreground, by the name on its command line. */
+async function killRuntime(ref: SandboxRef): Promise<void> {
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+    if (words.includes(ref.name) && words.includes('run')) process.kill(Number(pid), 'SIGKILL');
+  }
 }
 
 export interface VictimOrder {

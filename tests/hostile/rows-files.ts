@@ -113,6 +113,10 @@ export const identityRows: readonly ProbeRow[] = [
   { name: 'mlock_all', inside: /ENOMEM|EPERM/, outside: /OK|ENOMEM/ },
   { name: 'timer_slack_of_1', inside: /OK|EPERM|EACCES|ENOENT|EROFS/, outside: /OK|EPERM|ENOENT/ },
   { name: 'big_reservation', inside: ok, outside: ok },
+  // Counted in no memory limit: where an operator reserved some, a sandbox could take them all.
+  { name: 'huge_pages_by_mmap', inside: /EPERM/, outside: /OK|ENOMEM/ },
+  { name: 'huge_pages_by_memfd', inside: /EPERM/, outside: /OK|ENOMEM|ENOENT|EINVAL/ },
+  { name: 'huge_pages_by_shmget', inside: /EPERM/, outside: /OK|ENOMEM|ENOENT|EINVAL/ },
   { name: 'map_page_zero', inside: /EPERM|EACCES/, outside: /OK|EPERM|EACCES/ },
   { name: 'remap_of_nothing', inside: /EINVAL/, outside: /EINVAL/ },
   { name: 'executable_memory', inside: ok, outside: ok },

@@ -122,6 +122,24 @@ os.chmod(".", 0)`;
     await stage.assertUnharmed();
   });
 
+  test('a large work directory, which is a disk, is as harmless as a small one', async () => {
+    const limits = { workBytes: 2 * 1024 ** 3 };
+    const { stdout } = await stage.attack('probe', ['files'], { limits, collect: { patterns: [] } });
+    const answers = Object.fromEntries(
+      stdout
+        .toString()
+        .trim()
+        .split('\n')
+        .map((line): { name: string; result: string } => JSON.parse(line))
+        .map(({ name, result }) => [name, result]),
+    );
+    assert.match(answers['writable_mounts'] ?? '', /^\/dev\/shm,\/home\/[^,]+,\/tmp,\/work$/);
+    assert.equal(answers['writable_mounts_with_suid_or_devices'], '');
+    assert.equal(answers['devices_elsewhere'], '');
+    assert.equal(answers['copy_with_setuid'], 'nothing');
+    assert.equal(answers['fallocate_beyond'], 'OK', 'it is really the large one');
+  });
+
   test('a sandbox that a hostile image prepares: links where the runtime mounts', async () => {
     const { image } = stage.subject();
     for (const home of ['/proc/self', '/etc', '/../../etc', '/home/slipway/../../etc']) {

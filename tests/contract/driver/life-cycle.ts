@@ -1,6 +1,8 @@
 /** create, start, wait, stop, destroy: in order, out of order, twice, and at once. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { isSlipwayError } from '../../../src/base/errors.ts';
 import type { Sandbox } from '../../../src/runtime/driver.ts';
 import { assertNothingLeft } from '../../support/leftovers.ts';
 import {
@@ -191,6 +193,27 @@ export function describeLifeCycle(subject: Subject): void {
       await first.start(patience());
       const logs = first.logs(patience())[Symbol.asyncIterator]();
       await readUntil(logs, 'begun');
+    });
+
+    test('an id that is no name is refused', async () => {
+      for (const id of ['', '../x', 'A', 'a-b', 'a b', 'x'.repeat(33), 'é']) {
+        const spec = { ...specOf({ image: subject().image, argv: forever }), id };
+        await assert.rejects(subject().driver.create(spec, patience()), (error) => isSlipwayError(error), id);
+      }
+      await nothingLeft();
+    });
+
+    test('many lives leave no descriptor and no listener in this process', async () => {
+      const live = async () => {
+        await using sandbox = await create(python('print(1)'));
+        await sandbox.start(patience());
+        endStdin(sandbox);
+        await readLogs(sandbox);
+      };
+      await live();
+      const before = readdirSync('/proc/self/fd').length;
+      for (let i = 0; i < 20; i++) await live();
+      assert.ok(readdirSync('/proc/self/fd').length <= before + 2);
     });
 
     test('twenty sandboxes at once do not meet', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { SandboxRef } from '../../../src/runtime/driver.ts';
 import { assertNothingLeft, findLeftovers } from '../../support/leftovers.ts';
-import { patience, specOf } from '../../support/run-sandbox.ts';
+import { drain, patience, readUntil, specOf } from '../../support/run-sandbox.ts';
 import { python, type Subject, victimPhases } from './subject.ts';
 
 export function describeRecovery(subject: Subject): void {
@@ -80,6 +80,21 @@ export function describeRecovery(subject: Subject): void {
       await victim.kill();
       assert.deepEqual(await names(), []);
       await driver.remove(victim.ref);
+      await assertNothingLeft(scope);
+    });
+
+    test('a runtime that is killed under a running sandbox: lost, all dead, nothing left', async () => {
+      const { driver, image, scope } = subject();
+      const argv = python('print("begun", flush=True)\nimport time\ntime.sleep(600)');
+      const sandbox = await driver.create(specOf({ image, argv, streams: 'merged' }), patience());
+      await sandbox.start(patience());
+      const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
+      await readUntil(logs, 'begun');
+      await subject().killRuntime(sandbox.ref);
+      await drain(logs);
+      assert.equal((await sandbox.wait(patience())).kind, 'lost');
+      assert.deepEqual(await subject().pidsOf(sandbox.ref), []);
+      await sandbox.destroy();
       await assertNothingLeft(scope);
     });
 

@@ -13,6 +13,8 @@ export interface DriverUnderTest extends AsyncDisposable {
   readonly firstUid: number;
   /** The pids on this host of everything inside a sandbox. */
   pidsOf(ref: SandboxRef): Promise<readonly number[]>;
+  /** SIGKILL to whatever carries a running sandbox, but not to what is inside: as an operator or the OOM killer may. */
+  killRuntime(ref: SandboxRef): Promise<void>;
   /**
    * A process of its own with a driver of the same installation, which has brought a sandbox to a phase of
    * its life and waits to be killed.

@@ -189,6 +189,19 @@ def big_reservation() -> str:
 
 
 @probe
+def huge_pages_by_mmap() -> str:
+    """From the pool that an operator reserved: counted nowhere without a controller of its own."""
+    libc.mmap.restype = ctypes.c_void_p
+    ctypes.set_errno(0)
+    libc.mmap(None, ctypes.c_size_t(2 << 20), 3, 0x40022, -1, ctypes.c_long(0))
+    return word(lambda: check(-1)) if ctypes.get_errno() else "OK"
+
+
+register("huge_pages_by_memfd", lambda: call("memfd_create", "x", 4))
+register("huge_pages_by_shmget", lambda: word(lambda: check(libc.shmget(0, ctypes.c_size_t(2 << 20), 0o5600))))
+
+
+@probe
 def map_page_zero() -> str:
     """A page at address 0 turns kernel null dereferences into something better."""
     libc.mmap.restype = ctypes.c_void_p

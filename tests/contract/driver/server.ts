@@ -1,4 +1,4 @@
-/** The uses beyond `command`: a runner on an inherited channel, and an HTTP server behind an address. */
+/** The use `server`: an HTTP server inside, behind an address outside. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { isSlipwayError } from '../../../src/base/errors.ts';
 import type { Address, Sandbox, SandboxUse } from '../../../src/runtime/driver.ts';
 import { assertNothingLeft } from '../../support/leftovers.ts';
-import { drain, endStdin, patience, readLogs, specOf } from '../../support/run-sandbox.ts';
+import { drain, endStdin, patience, specOf } from '../../support/run-sandbox.ts';
 import { python, type Subject } from './subject.ts';
 
 const port = 8000;
@@ -32,99 +32,11 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 Server((sys.argv[1], ${port}), Handler).serve_forever()`;
 
-/** Sends back each byte in upper case; tells which descriptors it has. */
-const echoRunner = `
-import os, socket
-channel = socket.socket(fileno=3)
-channel.sendall(",".join(sorted(os.listdir("/proc/self/fd"))).encode() + b"\\n")
-while data := channel.recv(65536): channel.sendall(data.upper())
-print("channel ended", flush=True)`;
-
-export function describeUses(subject: Subject): void {
-  const create = (use: SandboxUse, argv: readonly string[] = []): Promise<Sandbox> => {
+export function describeServer(subject: Subject): void {
+  const create = (use: SandboxUse): Promise<Sandbox> => {
     const { driver, image } = subject();
-    const withRunner = argv.length === 0 ? image : { ...image, runner: { protocol: 1, argv, preload: [] } };
-    return driver.create({ ...specOf({ image: withRunner, argv: [] }), use }, patience());
+    return driver.create({ ...specOf({ image, argv: [] }), use }, patience());
   };
-
-  describe('runner', () => {
-    test('a driver without runners refuses them', async () => {
-      if (subject().driver.capabilities.runner) return;
-      await assert.rejects(create({ kind: 'runner' }, python(echoRunner)), isUnsupported);
-    });
-
-    test('the channel carries bytes both ways, on descriptor 3 alone, and its end', async () => {
-      await using sandbox = await create({ kind: 'runner' }, python(echoRunner));
-      await sandbox.start(patience());
-      endStdin(sandbox);
-      const output = readLogs(sandbox);
-      const channel = sandbox.channel();
-      const received: Buffer[] = [];
-      channel.on('data', (bytes: Buffer) => received.push(bytes));
-      const ended = once(channel, 'close');
-      channel.end(Buffer.alloc(3_000_000, 'abc'));
-      const { stdout } = await output;
-      await ended;
-      const text = Buffer.concat(received).toString();
-      assert.match(text, /^0,1,2,3(,4)?\n/); // 4: the directory that is being listed
-      assert.equal(text.slice(text.indexOf('\n') + 1), 'ABC'.repeat(1_000_000));
-      assert.equal(stdout.toString(), 'channel ended\n');
-    });
-
-    test('both streams of a runner come out; it merges those of its program by itself', async () => {
-      const source = 'import os\nfor i in range(1000): os.write(1, b"o\\n"); os.write(2, b"e\\n")';
-      await using sandbox = await create({ kind: 'runner' }, python(source));
-      await sandbox.start(patience());
-      endStdin(sandbox);
-      sandbox.channel().on('error', () => undefined);
-      const { stdout, stderr } = await readLogs(sandbox);
-      assert.equal(stdout.toString(), 'o\n'.repeat(1000));
-      assert.equal(stderr.toString(), 'e\n'.repeat(1000));
-    });
-
-    test('a runner that dies ends the channel', async () => {
-      await using sandbox = await create({ kind: 'runner' }, python('raise SystemExit(9)'));
-      await sandbox.start(patience());
-      const channel = sandbox.channel();
-      channel.on('error', () => undefined);
-      const closed = once(channel, 'close');
-      channel.resume();
-      await readLogs(sandbox);
-      await closed;
-      const status = await sandbox.wait(patience());
-      assert.ok(status.kind === 'exited' && status.code === 9);
-    });
-
-    test('a child that outlives the runner cannot keep the channel', async () => {
-      const source = 'import os, time\nif os.fork() == 0: time.sleep(600)';
-      await using sandbox = await create({ kind: 'runner' }, python(source));
-      await sandbox.start(patience());
-      const channel = sandbox.channel();
-      channel.on('error', () => undefined);
-      const closed = once(channel, 'close');
-      channel.resume();
-      await readLogs(sandbox);
-      await closed;
-    });
-
-    test('the channel is given once, and only to a runner that was started', async () => {
-      await using sandbox = await create({ kind: 'runner' }, python(echoRunner));
-      assert.throws(() => sandbox.channel());
-      await sandbox.start(patience());
-      sandbox.channel().on('error', () => undefined);
-      assert.throws(() => sandbox.channel());
-      await using command = await create({ kind: 'command', argv: ['true'], streams: 'merged' });
-      await command.start(patience());
-      assert.throws(() => command.channel());
-    });
-
-    test('an image without a runner is refused', async () => {
-      const { driver, image } = subject();
-      const { runner: _, ...bare } = image;
-      const spec = { ...specOf({ image: bare, argv: [] }), use: { kind: 'runner' } as const };
-      await assert.rejects(driver.create(spec, patience()), (error) => isSlipwayError(error));
-    });
-  });
 
   describe('server', () => {
     const serve = async (source: string, ...args: string[]): Promise<Sandbox> => {
@@ -157,6 +69,28 @@ export function describeUses(subject: Subject): void {
         answers.map(({ body }) => body.toString()),
         paths,
       );
+    });
+
+    for (const [what, host] of [
+      ['any address of IPv6', '::'],
+      ['the loopback of IPv6', '::1'],
+    ] as const) {
+      test(`a server on ${what}`, async () => {
+        const source = `import http.server, socket\nhttp.server.HTTPServer.address_family = socket.AF_INET6\n${echoServer}`;
+        await using sandbox = await serve(source, host);
+        const address = await sandbox.connect(patience());
+        using agent = agentWith(1);
+        assert.equal((await request(address, agent, { path: '/six' })).body.toString(), '/six');
+      });
+    }
+
+    test('a server is reached the moment that connect says so', async () => {
+      for (let i = 0; i < 10; i++) {
+        await using sandbox = await serve(echoServer, '127.0.0.1');
+        const address = await sandbox.connect(patience());
+        using agent = agentWith(1);
+        await request(address, agent, { path: '/' });
+      }
     });
 
     test('large bodies both ways', async () => {
