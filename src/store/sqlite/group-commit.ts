@@ -2,7 +2,7 @@
  * Group commit: everything that has arrived is done in one transaction with one flush to disk, and answered
  * afterwards. An operation that fails is undone alone (a savepoint); one that finds the disk full does not take
  * its neighbours with it (they are tried again one by one). Reads are answered first and need no lock, so they
- * go on while another process holds the write lock. Why: docs/decisions/group-commit.md.
+ * go on while another process holds the write lock. Why: docs/decisions/0002-sqlite-group-commit.md.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isRead, operations } from '../operations/operations.ts';
