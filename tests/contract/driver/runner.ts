@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { Digest } from '../../../src/base/digest.ts';
 import { isSlipwayError } from '../../../src/base/errors.ts';
+import { encodeBytesFrames, encodeJsonFrame, readFrames } from '../../../src/base/frames.ts';
 import type { ScriptProgram } from '../../../src/model/program.ts';
+import { parseRunnerMessage, toScriptRequest } from '../../../src/model/runner-protocol.ts';
 import type { Sandbox, SandboxUse } from '../../../src/runtime/driver.ts';
-import { RunnerChannel } from '../../../src/starter/script-channel.ts';
-import { endStdin, inputs, patience, readLogs, specOf } from '../../support/run-sandbox.ts';
+import { endStdin, patience, readLogs, specOf } from '../../support/run-sandbox.ts';
 import { python, type Subject } from './subject.ts';
 
 /** Sends back each byte in upper case; tells which descriptors it has. */
@@ -63,10 +65,7 @@ export function describeRunner(subject: Subject): void {
         ...{ kind: 'script', entry: 'main.py', files: [file], args: ['a', 'b'], env: { GIVEN: 'x' } },
         ...{ context: null, streams: 'merged' },
       };
-      const runner = new RunnerChannel(sandbox.channel());
-      assert.equal(await runner.ready(), undefined);
-      const report = await runner.run(program, inputs({ 'main.py': script }));
-      assert.deepEqual(report.exit, { kind: 'code', code: 3 });
+      assert.deepEqual(await talk(sandbox.channel(), program, script), ['ready', 'started', 'exit 3']);
       assert.equal((await output).stdout.toString(), "/work ['a', 'b'] x\n");
     });
 
@@ -128,4 +127,19 @@ export function describeRunner(subject: Subject): void {
 
 function isUnsupported(error: unknown): boolean {
   return isSlipwayError(error) && error.kind === 'unsupported';
+}
+
+/** Speaks the runner protocol for a script of one file. @returns what the runner said */
+async function talk(channel: Duplex, program: ScriptProgram, script: string): Promise<string[]> {
+  channel.on('error', () => undefined);
+  const said: string[] = [];
+  for await (const frame of readFrames(channel)) {
+    assert.ok(frame.kind === 'json');
+    const message = parseRunnerMessage(frame.value);
+    said.push(message.type === 'exit' && 'code' in message ? `exit ${message.code}` : message.type);
+    if (message.type !== 'ready') continue;
+    channel.write(encodeJsonFrame(toScriptRequest(program)));
+    for (const bytes of encodeBytesFrames(Buffer.from(script))) channel.write(bytes);
+  }
+  return said;
 }
