@@ -1,0 +1,184 @@
+/**
+ * SIGKILL at any moment: nothing accepted is lost, nothing runs twice, every run ends in a true state, and
+ * nothing is left behind. The random moments repeat with KILL_SEED; SOAK=1 has ten times as many.
+ */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findLeftovers } from '../support/leftovers.ts';
+import { findProcesses, isAlive } from '../support/processes.ts';
+import { createRandom, type SeededRandom } from '../support/seeded-random.ts';
+import { type ServicePart, type ServiceProcess, startServiceProcess } from '../support/service.ts';
+import { createTemporaryDirectory } from '../support/temporary-directory.ts';
+import { until } from '../support/until.ts';
+import { createCountingRuntime } from './counting-runtime.ts';
+import { assertHistories } from './history.ts';
+import { judgeRun, readOutput } from './judge-run.ts';
+import { startLoad } from './load.ts';
+import { assertWorks, begun, ended, script, settleMs } from './service-runs.ts';
+
+describe('a killed process', () => {
+  it('starter: its control plane ends too; the next starter removes the sandbox, the run is lost', async () => {
+    await using service = await startServiceProcess();
+    const run = await startSleeper(service);
+    const controlPlane = service.controlPlanePid();
+    await service.kill('starter');
+    await service.gone();
+    assert.ok(controlPlane !== undefined && !isAlive(controlPlane));
+    assert.ok(sandboxProcesses(service).length > 0, 'there is something to remove');
+    await service.restart();
+    assert.deepEqual(sandboxProcesses(service), []);
+    await assertLost(service, run);
+    await assertWorks(service);
+    await assertIdle(service);
+  });
+
+  it('control plane: the starter ends its sandboxes and starts it again, the run is lost', async () => {
+    await using service = await startServiceProcess();
+    const { starterPid } = service;
+    const before = service.controlPlanePid();
+    const run = await startSleeper(service);
+    await service.kill('control-plane');
+    await service.answers();
+    assert.equal(service.starterPid, starterPid);
+    assert.notEqual(service.controlPlanePid(), before);
+    await assertLost(service, run);
+    await until('the sandbox is gone', () => sandboxProcesses(service).length === 0);
+    await assertWorks(service);
+    await assertIdle(service);
+  });
+
+  it('at random moments under load', async (t) => {
+    const moments = process.env['SOAK'] === '1' ? 500 : 50;
+    const random = createRandom(Number(process.env['KILL_SEED'] ?? Math.random() * 2 ** 32));
+    t.diagnostic(`${moments} moments; to repeat them: KILL_SEED=${random.seed}`);
+    using directory = createTemporaryDirectory();
+    const runtime = createCountingRuntime(directory.path);
+    await using service = await startServiceProcess({ settings: { SLIPWAY_RUNTIME: runtime.path } });
+    const load = startLoad(service.client, random.fork(), 4);
+    const killed = await killAtRandom(service, random, moments);
+    await load.stop();
+    await service.answers();
+    const { client } = service;
+    await until('every run has ended', async () => (await unfinished(service)) === 0, {
+      deadlineMs: settleMs,
+      onFailure: () => service.log.slice(-4000),
+    });
+    assert.deepEqual(load.failures, []);
+    const ends = new Map<string, number>();
+    for (const accepted of load.accepted) {
+      const run = await judgeRun(client, accepted, runtime.launchesOf(accepted.id));
+      ends.set(run.state, (ends.get(run.state) ?? 0) + 1);
+    }
+    report(t, ends, killed);
+    assert.ok((ends.get('succeeded') ?? 0) > load.accepted.length / 4, 'the load was really executed');
+    assert.ok((ends.get('lost') ?? 0) > 0, 'some moment hit a running program');
+    await assertWorks(service);
+    await assertIdle(service);
+    await service.stop();
+    assert.deepEqual(killed.processes.filter(isAlive), []);
+    assert.ok(assertHistories(service.stateDir) >= load.accepted.length);
+  });
+});
+
+interface Killed {
+  readonly starters: number;
+  readonly controlPlanes: number;
+  /** Starters and control planes of all lives. */
+  readonly processes: readonly number[];
+}
+
+/** Longest time from a start to the next kill. */
+const longestLifeMs = 1500;
+/** The starter starts a control plane that keeps dying ever more slowly; only a new starter forgets that. */
+const controlPlanesInARow = 2;
+
+/** After the last moment the service runs. */
+async function killAtRandom(service: ServiceProcess, random: SeededRandom, moments: number): Promise<Killed> {
+  const processes = new Set<number>();
+  const killed = { 'control-plane': 0, starter: 0 };
+  let inARow = 0;
+  let starting = Promise.resolve();
+  for (let moment = 0; moment < moments; moment++) {
+    await delay(random.below(longestLifeMs));
+    const isStarter: boolean = inARow >= controlPlanesInARow || random.next() < 0.5;
+    const part: ServicePart = isStarter ? 'starter' : 'control-plane';
+    for (const pid of [service.starterPid, service.controlPlanePid()]) if (pid) processes.add(pid);
+    await service.kill(part);
+    killed[part]++;
+    inARow = isStarter ? 0 : inARow + 1;
+    // A start that the next kill cuts short ends with an error; the last one must not.
+    if (isStarter) starting = service.restart();
+    starting.catch(() => undefined);
+    if (random.next() < 0.7) await (isStarter ? starting.catch(() => undefined) : service.answers());
+  }
+  await starting;
+  return { starters: killed.starter, controlPlanes: killed['control-plane'], processes: [...processes] };
+}
+
+function report(t: TestContext, ends: ReadonlyMap<string, number>, killed: Killed): void {
+  const shown = [...ends].map(([state, count]) => `${count} ${state}`).join(', ');
+  t.diagnostic(
+    `${killed.starters} starters and ${killed.controlPlanes} control planes killed; runs: ${shown}`,
+  );
+}
+
+async function unfinished({ client }: ServiceProcess): Promise<number> {
+  const counts = (['submitted', 'queued', 'preparing', 'running'] as const).map(
+    async (state) => (await client.listRuns({ state, limit: 100 })).runs.length,
+  );
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count);
+}
+
+/** A program with children that would run for minutes; resolves with its run when its output has arrived. */
+async function startSleeper(service: ServiceProcess): Promise<string> {
+  const source = `
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(600)
+print("begun", flush=True)
+time.sleep(600)`;
+  const { id } = await service.client.submitRun(script(source));
+  await begun(service, id);
+  return id;
+}
+
+async function assertLost({ client }: ServiceProcess, id: string): Promise<void> {
+  assert.equal((await ended(client, id)).state, 'lost');
+  assert.equal(await readOutput(client, id), 'begun\n', 'what it had printed is kept');
+}
+
+/** Nothing is on this host but what the living starter keeps between two sandboxes. */
+async function assertIdle(service: ServiceProcess): Promise<void> {
+  const runtimeDir = path.join(service.runtimeDir, service.install);
+  const starters = readdirSync(path.join(runtimeDir, 'starters'));
+  const living = starters.filter((name) => {
+    const { pid } = JSON.parse(readFileSync(path.join(runtimeDir, 'starters', name), 'utf8'));
+    return pid === service.starterPid;
+  });
+  const scope = {
+    install: service.install,
+    runtimeDir,
+    stateDir: path.join(service.stateDir, 'sandboxes'),
+    living: living.map((name) => name.replace(/\.json$/, '')),
+  };
+  assert.equal(scope.living.length, 1);
+  assert.deepEqual(await findLeftovers(scope), []);
+}
+
+function sandboxProcesses({ install }: ServiceProcess): number[] {
+  return findProcesses(
+    (pid) => cgroupsOf(pid).includes(`-${install}-`) || cgroupsOf(pid).includes(`/${install}/`),
+  );
+}
+
+function cgroupsOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+  } catch {
+    return ''; // it has ended
+  }
+}
