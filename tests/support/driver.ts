@@ -2,8 +2,7 @@
  * A real `oci` driver on directories of its own, for tests as root. Disposing it destroys everything and then
  * looks for leftovers in every place where a sandbox leaves traces; what it finds fails the test.
  */
-import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { randomText } from '../../src/base/ids.ts';
@@ -11,6 +10,7 @@ import type { Image } from '../../src/model/image.ts';
 import { defaultLimits, type Limits } from '../../src/model/limits.ts';
 import type { LogChunk, RuntimeDriver, Sandbox, SandboxSpec, SandboxUse } from '../../src/runtime/driver.ts';
 import { createOciDriver, type OciDriverOptions } from '../../src/runtime/oci/driver.ts';
+import { assertNothingLeft } from './leftovers.ts';
 
 export interface TestImage {
   readonly image: Image;
@@ -80,7 +80,7 @@ export async function createTestDriver(
       runToEnd(driver, spec({ kind: 'command', argv, streams: wanted.streams ?? 'separate' }, wanted)),
     async [Symbol.asyncDispose]() {
       await driver[Symbol.asyncDispose]();
-      assert.deepEqual(findLeftovers(install, runtimeDir, stateDir), []);
+      await assertNothingLeft({ install, runtimeDir, stateDir });
       rmSync(runtimeDir, { recursive: true, force: true });
       rmSync(stateDir, { recursive: true, force: true });
     },
@@ -104,66 +104,4 @@ export async function readAll(
   const chunks: Record<'stdout' | 'stderr', Uint8Array[]> = { stdout: [], stderr: [] };
   for await (const { stream, bytes } of logs) chunks[stream].push(bytes);
   return { stdout: Buffer.concat(chunks.stdout).toString(), stderr: Buffer.concat(chunks.stderr).toString() };
-}
-
-/** Everything on this host that carries the install's id. */
-export function findLeftovers(install: string, runtimeDir: string, stateDir: string): string[] {
-  return [
-    ...mountsOf(install, runtimeDir, stateDir),
-    ...cgroupsOf(install),
-    ...claimsOf(install),
-    ...processesOf(install, runtimeDir),
-    ...entriesOf(stateDir),
-    ...['r', 'sandboxes', 'c', 'views', 'dev', 'starters'].flatMap((name) =>
-      entriesOf(path.join(runtimeDir, name)),
-    ),
-  ];
-}
-
-function mountsOf(...marks: readonly string[]): string[] {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  return lines.filter((line) => marks.some((mark) => line.includes(mark)));
-}
-
-function cgroupsOf(install: string): string[] {
-  const roots = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter((line) => / - cgroup2? /.test(line))
-    .map((line) => line.split(' ')[4] ?? '');
-  return roots.map((root) => `${root}/slipway/${install}`).filter((directory) => existsSync(directory));
-}
-
-function claimsOf(install: string): string[] {
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  const directory = `/run/slipway/ids/${boot}`;
-  return entriesOf(directory).filter((link) => linkTarget(link).startsWith(`${install}/`));
-}
-
-function linkTarget(link: string): string {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return '';
-  }
-}
-
-function processesOf(...marks: readonly string[]): string[] {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  return pids.flatMap((pid) => {
-    const words = commandLine(pid);
-    return marks.some((mark) => words.includes(mark)) ? [`process ${pid}: ${words}`] : [];
-  });
-}
-
-function commandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return '';
-  }
-}
-
-function entriesOf(directory: string): string[] {
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory).map((name) => path.join(directory, name));
 }

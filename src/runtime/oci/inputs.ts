@@ -29,7 +29,7 @@ export async function stageInputs(
     const made = new Set<string>();
     for await (const input of itemsUntilAborted(inputs, signal)) {
       const relative = parseRelativePath(input.path, 'input file');
-      await makeParents(root, relative, made);
+      XX;
       await stageFile(path.join(root, relative), input, signal);
     }
   } catch (error) {
@@ -57,15 +57,18 @@ async function makeParents(root: string, relative: string, made: Set<string>): P
 
 /** Mode 0555 whatever the starter's umask is. */
 async function makeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { mode: 0o555 }).catch((error) => {
-    if (systemCode(error) !== 'EEXIST') throw error;
-  });
+  try {
+    await mkdir(directory, { mode: 0o555 });
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return;
+    throw error;
+  }
   await chmod(directory, 0o555);
 }
 
 async function stageFile(file: string, input: InputFile, signal: AbortSignal): Promise<void> {
   await using handle = await open(file, newFile, 0o400).catch((error) => {
-    throw systemCode(error) === 'EEXIST' ? inputExists(input.path) : error;
+    throw isTaken(error) ? inputExists(input.path) : error;
   });
   let written = 0;
   for await (const bytes of itemsUntilAborted(input.content, signal)) {
@@ -75,6 +78,11 @@ async function stageFile(file: string, input: InputFile, signal: AbortSignal): P
   }
   if (written !== input.sizeBytes) throw wrongSize(input, written);
   await handle.chmod(0o444);
+}
+
+/** Something of another kind stands in the way. */
+function isTaken(error: unknown): boolean {
+  return ['EEXIST', 'ENOTDIR', 'EISDIR'].includes(systemCode(error) ?? '');
 }
 
 function inputExists(name: string): SlipwayError {
