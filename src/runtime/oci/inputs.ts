@@ -29,7 +29,9 @@ export async function stageInputs(
     const made = new Set<string>();
     for await (const input of itemsUntilAborted(inputs, signal)) {
       const relative = parseRelativePath(input.path, 'input file');
-      XX;
+      await makeParents(root, relative, made).catch((error) => {
+        throw isTaken(error) ? inputExists(relative) : error;
+      });
       await stageFile(path.join(root, relative), input, signal);
     }
   } catch (error) {
