@@ -12,13 +12,13 @@ import {
   toControls,
 } from './controls.ts';
 import { sweepDeadStarters, sweepStarter } from './dead-starters.ts';
-import type { OciDriverOptions } from './driver.ts';
 import { type CgroupLayout, prepareCgroup, readCgroupLayout, removeIfEmpty } from './host/cgroups.ts';
 import { mountDevices } from './host/devices.ts';
 import { HostMounts } from './host/host-mounts.ts';
 import { type IdSpace, prepareClaims } from './host/id-claims.ts';
 import { isStarterAlive, registeredStarters, registerStarter } from './host/starters.ts';
 import { ImageViews, isLackOfIdmaps } from './image-views.ts';
+import type { OciDriverOptions } from './options.ts';
 import { Places } from './places.ts';
 import { runtimeMissing } from './runtime-process.ts';
 import type { TraceHost } from './traces.ts';

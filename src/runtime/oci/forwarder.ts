@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SlipwayError } from '../../base/errors.ts';
 import { untilAborted } from './abort.ts';
@@ -69,8 +69,9 @@ export class Forwarder {
   }
 
   async #start(): Promise<string> {
-    await using namespace = await this.#openNamespace();
-    const child = this.#launch(namespace);
+    const { namespace, listener } = await this.#awaitListener();
+    await using _ = namespace;
+    const child = this.#launch(namespace, listener);
     this.#process = child;
     let problem = '';
     child.stderr?.on('data', (text) => {
@@ -79,7 +80,7 @@ export class Forwarder {
     child.on('error', (error) => {
       problem = error.message;
     });
-    while (!existsSync(this.#options.socketPath)) {
+    while (!(await acceptsConnections(this.#options.socketPath))) {
       if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null)
         throw broken(problem);
       this.#assertAlive();
@@ -88,14 +89,15 @@ export class Forwarder {
     return this.#options.socketPath;
   }
 
-  /** The sandbox's network namespace, held open, after something listens in it. */
-  async #openNamespace(): Promise<FileHandle> {
+  /** The sandbox's network namespace, held open, after something listens in it, and where. */
+  async #awaitListener(): Promise<{ readonly namespace: FileHandle; readonly listener: Listener }> {
     for (;;) {
       this.#assertAlive();
       const pid = this.#options.programPid();
-      if (pid !== undefined && (await isListening(pid, this.#options.port))) {
+      const listener = pid === undefined ? undefined : await findListener(pid, this.#options.port);
+      if (pid !== undefined && listener !== undefined) {
         const namespace = await this.#namespaceOf(pid);
-        if (namespace !== undefined) return namespace;
+        if (namespace !== undefined) return { namespace, listener };
       }
       await delay(pollMs);
     }
@@ -111,10 +113,10 @@ export class Forwarder {
     return undefined;
   }
 
-  #launch(namespace: FileHandle): ChildProcess {
+  #launch(namespace: FileHandle, listener: Listener): ChildProcess {
     const { socketPath, port } = this.#options;
     const listen = `UNIX-LISTEN:${socketPath},fork,mode=0600,backlog=128,max-children=${maxConnections}`;
-    const connect = `TCP4:127.0.0.1:${port},nodelay`;
+    const connect = `${loopbacks[listener]}:${port},nodelay`;
     return spawn('nsenter', ['--net=/proc/self/fd/3', '/bin/sh', '-c', script, 'sh', listen, connect], {
       detached: true,
       cwd: '/',
@@ -133,11 +135,28 @@ export class Forwarder {
   }
 }
 
-/** Whether a process of that network namespace listens on the port, on loopback or any address. */
-async function isListening(pid: number, port: number): Promise<boolean> {
+type Listener = 'ipv4' | 'ipv6';
+
+const loopbacks: Readonly<Record<Listener, string>> = { ipv4: 'TCP4:127.0.0.1', ipv6: 'TCP6:[::1]' };
+
+/** The loopback by which a server on the port can be reached in that network namespace, once there is one. */
+async function findListener(pid: number, port: number): Promise<Listener | undefined> {
+  const [four, six] = await Promise.all(['tcp', 'tcp6'].map((name) => readHead(`/proc/${pid}/net/${name}`)));
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const tables = await Promise.all(['tcp', 'tcp6'].map((name) => readHead(`/proc/${pid}/net/${name}`)));
-  return tables.some((table) => table.split('\n').some((line) => isListener(line, suffix)));
+  if (four?.split('\n').some((line) => isListener(line, suffix))) return 'ipv4';
+  return six?.split('\n').some((line) => isListener(line, suffix)) ? 'ipv6' : undefined;
+}
+
+/** The flag of a socket that listens: its path alone is there a moment earlier. */
+const acceptingFlag = '00010000';
+
+async function acceptsConnections(socketPath: string): Promise<boolean> {
+  if (!existsSync(socketPath)) return false;
+  const table = await readFile('/proc/net/unix', 'latin1');
+  return table.split('\n').some((line) => {
+    const fields = line.split(' ');
+    return fields[3] === acceptingFlag && line.endsWith(` ${socketPath}`);
+  });
 }
 
 /** Listening sockets come first in the table, which a sandbox can make very long. */

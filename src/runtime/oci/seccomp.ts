@@ -47,7 +47,7 @@ const allowedNames = `
   inotify_add_watch inotify_init inotify_init1 inotify_rm_watch
   ioctl ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset
   landlock_restrict_self lchown lgetxattr link linkat listen listxattr llistxattr lremovexattr lseek lsetxattr
-  lstat madvise map_shadow_stack membarrier memfd_create mincore mkdir mkdirat mlock mlock2 mlockall mmap
+  lstat madvise map_shadow_stack membarrier mincore mkdir mkdirat mlock mlock2 mlockall
   mprotect mremap msgctl msgget msgrcv msgsnd msync munlock munlockall munmap nanosleep newfstatat open openat
   openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl
   pread64 preadv preadv2 prlimit64 pselect6 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv
@@ -57,7 +57,7 @@ const allowedNames = `
   sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam
   sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop sendfile sendmmsg sendmsg sendto
   set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid
-  setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr shmat shmctl shmdt shmget shutdown
+  setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr shmat shmctl shmdt shutdown
   sigaltstack signalfd signalfd4 splice stat statfs statx symlink symlinkat sync sync_file_range syncfs sysinfo
   tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create
   timerfd_gettime timerfd_settime times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork
@@ -66,6 +66,12 @@ const allowedNames = `
 
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET: a thread or a process needs none. */
 const namespaceFlags = 0x7e020000;
+
+/**
+ * Flags that take huge pages from the pool which an operator reserved: no limit of ours counts those. Of mmap,
+ * memfd_create and shmget.
+ */
+const hugePageFlags = { MAP_HUGETLB: 0x40000, MFD_HUGETLB: 4, SHM_HUGETLB: 0o4000 };
 
 const fileTypeMask = 0o170000;
 /** Plain file (by two values), FIFO, socket: what needs no device. */
@@ -94,7 +100,10 @@ export function toSeccomp(architecture: string): SeccompProfile {
     architectures: native === undefined ? [] : [native],
     syscalls: [
       { names: allowedNames.trim().split(/\s+/), action: 'SCMP_ACT_ALLOW' },
-      allow('clone', [{ index: 0, value: namespaceFlags, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }]),
+      allow('clone', [without(0, namespaceFlags)]),
+      allow('mmap', [without(3, hugePageFlags.MAP_HUGETLB)]),
+      allow('memfd_create', [without(1, hugePageFlags.MFD_HUGETLB)]),
+      allow('shmget', [without(2, hugePageFlags.SHM_HUGETLB)]),
       // Its flags lie in memory, where no filter can see them; the C library falls back to clone.
       { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS },
       ...nodeTypes.flatMap((type) => [
@@ -117,4 +126,9 @@ function allow(name: string, args: readonly SeccompArg[]): SeccompRule {
 
 function equals(index: number, value: number): SeccompArg {
   return { index, value, op: 'SCMP_CMP_EQ' };
+}
+
+/** None of these bits. */
+function without(index: number, bits: number): SeccompArg {
+  return { index, value: bits, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' };
 }
