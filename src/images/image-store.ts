@@ -1,25 +1,26 @@
 /**
  * The local store of OCI images: imported once, unpacked once, addressed by digest, found by name. It knows
  * nothing of sandboxes (runtime/) and builds nothing (build/). Next: formats/ (what comes in), unpack/ (how
- * a tree is made of layers), store-files.ts (the directory on disk).
+ * a tree is made of layers), registry/ (pull and push), store-files.ts (the directory on disk).
  *
- * Several processes may use one store at once. An image that a sandbox still runs must not be removed; the
- * caller knows which those are.
+ * Several processes may use one store at once: imports share its lock, what removes has it alone. An image that
+ * a sandbox still has mounted is not removed; which images waiting runs need, the caller knows.
  */
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Digest, isDigest } from '../base/digest.ts';
+import type { Digest } from '../base/digest.ts';
 import { systemCode } from '../base/errors.ts';
 import type { Image } from '../model/image.ts';
 import { BlobStaging, corruptedBlob, digestOfFile } from './blob-staging.ts';
+import { collectGarbage, type Garbage, type GarbageOptions, removeTree } from './collect-garbage.ts';
 import type { ImageSource } from './formats/image-source.ts';
-import { parseManifest, readDocument } from './formats/oci-documents.ts';
 import { stageImage } from './formats/stage-image.ts';
-import { parseDescription } from './image-description.ts';
 import { ImageNames, imageNotFound, parseImageName } from './image-names.ts';
-import { hexOf, namesIn, StoreFiles, syncDirectory, writeFileAtomically } from './store-files.ts';
+import { lockFile } from './lock-file.ts';
+import { StoreContents } from './store-contents.ts';
+import { StoreFiles, syncDirectory, writeFileAtomically } from './store-files.ts';
 import { unpackImage } from './unpack/unpack-image.ts';
 import { defaultUnpackLimits, type UnpackLimits } from './unpack/unpack-limits.ts';
 
@@ -46,8 +47,16 @@ export interface ImageStore {
   /** Checks manifest, config and layers. @throws SlipwayError `image-corrupted`, which names the blob */
   verify(image: Image): Promise<void>;
   tag(name: string, digest: Digest): Promise<void>;
-  /** Removes a name; without further names, or by digest, the image itself. */
-  remove(reference: string): Promise<void>;
+  /**
+   * Removes a name; without further names, or by digest, the image itself.
+   *
+   * @returns whether the image is gone: without names it stays as long as a sandbox has it mounted
+   */
+  remove(reference: string, options?: ImportOptions): Promise<boolean>;
+  /** Removes images without a name and blobs without an image, but nothing that is in use. */
+  collectGarbage(options?: GarbageOptions): Promise<Garbage>;
+  /** A directory on the store's own file system that disappears with `await using`, or with this process. */
+  workspace(): Promise<AsyncDisposable & { readonly path: string }>;
   /** Path of a blob on this machine, for those who hand the image on (build/). */
   blob(digest: Digest): string;
   readonly root: string;
@@ -69,11 +78,13 @@ const blobGraceMs = 10 * 60_000;
 class LocalImageStore implements ImageStore {
   readonly #files: StoreFiles;
   readonly #names: ImageNames;
+  readonly #contents: StoreContents;
   readonly #limits: UnpackLimits;
 
   constructor(files: StoreFiles, limits: UnpackLimits) {
     this.#files = files;
     this.#names = new ImageNames(files);
+    this.#contents = new StoreContents(files);
     this.#limits = limits;
   }
 
@@ -85,16 +96,23 @@ class LocalImageStore implements ImageStore {
     return this.#files.blob(digest);
   }
 
+  async workspace(): Promise<AsyncDisposable & { readonly path: string }> {
+    await this.#files.prepare();
+    await this.#files.sweepScratch();
+    return this.#files.scratch();
+  }
+
   async list(): Promise<readonly Image[]> {
     const names = await this.#names.byDigest();
-    const images = await Promise.all((await this.#digests()).map((digest) => this.#read(digest, names)));
+    const digests = await this.#contents.digests();
+    const images = await Promise.all(digests.map((digest) => this.#contents.read(digest, names)));
     const key = (image: Image) => image.names[0] ?? `~${image.digest}`;
     return images.flatMap((image) => image ?? []).sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
   async resolve(reference: string): Promise<Image> {
-    const digest = (await this.#names.lookup(reference)) ?? (await this.#byDigits(reference));
-    const image = digest && (await this.#read(digest, await this.#names.byDigest()));
+    const digest = await this.#find(reference);
+    const image = digest && (await this.#contents.read(digest, await this.#names.byDigest()));
     if (image) return image;
     throw imageNotFound(reference, await this.list());
   }
@@ -111,7 +129,7 @@ class LocalImageStore implements ImageStore {
 
   async import(source: ImageSource, name: string, options: ImportOptions = {}): Promise<Image> {
     const parsed = parseImageName(name);
-    await this.#files.prepare();
+    await using _lock = await this.#lock('shared', options);
     await this.#sweep();
     await using scratch = await this.#files.scratch();
     const staging = await BlobStaging.create(scratch.path);
@@ -127,7 +145,7 @@ class LocalImageStore implements ImageStore {
     digest: Digest,
     { scratch, staging, options }: { scratch: string; staging: BlobStaging; options: ImportOptions },
   ): Promise<void> {
-    if (await this.#read(digest, new Map())) return staging.publish(this.#files);
+    if (await this.#contents.read(digest)) return staging.publish(this.#files);
     const fresh = join(scratch, 'unpacked');
     await mkdir(fresh, { mode: 0o700 });
     const description = await unpackImage({
@@ -147,7 +165,7 @@ class LocalImageStore implements ImageStore {
 
   async verify(image: Image): Promise<void> {
     await this.#verifyBlob(image.digest);
-    for (const digest of await this.#blobsOf(image.digest)) await this.#verifyBlob(digest);
+    for (const digest of await this.#contents.blobsOf(image.digest)) await this.#verifyBlob(digest);
   }
 
   async #verifyBlob(digest: Digest): Promise<void> {
@@ -159,77 +177,48 @@ class LocalImageStore implements ImageStore {
   }
 
   async tag(name: string, digest: Digest): Promise<void> {
+    const parsed = parseImageName(name);
+    await using _lock = await this.#lock('shared');
     const image = await this.resolve(digest);
-    await this.#names.set(parseImageName(name), image.digest);
+    await this.#names.set(parsed, image.digest);
   }
 
-  async remove(reference: string): Promise<void> {
+  async remove(reference: string, options: ImportOptions = {}): Promise<boolean> {
+    await using _lock = await this.#lock('exclusive', options);
     const name = await this.#names.find(reference);
-    const digest = (await this.#names.lookup(reference)) ?? (await this.#byDigits(reference));
+    const digest = await this.#find(reference);
     if (digest === undefined) throw imageNotFound(reference, await this.list());
     const names = (await this.#names.byDigest()).get(digest) ?? [];
     const gone = name === undefined ? names : [name];
     for (const one of gone) await this.#names.delete(one);
-    if (gone.length < names.length) return;
-    await this.#removeTree(digest);
-    await this.#sweep();
+    if (gone.length < names.length) return false;
+    if (!(await removeTree(this.#files, digest))) return false;
+    await this.#contents.removeBlobs(await this.#contents.strayBlobs(await this.#contents.digests()));
+    return true;
   }
 
-  async #removeTree(digest: Digest): Promise<void> {
-    await using scratch = await this.#files.scratch();
-    const blobs = await this.#blobsOf(digest).catch(() => []);
-    await rename(this.#files.unpacked(digest), join(scratch.path, 'removed'));
-    const kept = await this.#referencedBlobs();
-    for (const blob of [digest, ...blobs]) {
-      if (!kept.has(blob)) await rm(this.#files.blob(blob), { force: true });
-    }
+  async collectGarbage(options: GarbageOptions = {}): Promise<Garbage> {
+    await using _lock = await this.#lock('exclusive', options);
+    await this.#files.sweepScratch();
+    const named = new Set((await this.#names.byDigest()).keys());
+    return await collectGarbage({ files: this.#files, contents: this.#contents, named }, options);
   }
 
-  async #digests(): Promise<Digest[]> {
-    const names = await namesIn(join(this.#files.root, 'unpacked'));
-    return names.map((hex) => `sha256:${hex}`).filter(isDigest);
+  async #find(reference: string): Promise<Digest | undefined> {
+    return (await this.#names.lookup(reference)) ?? (await this.#contents.byDigits(reference));
   }
 
-  async #byDigits(reference: string): Promise<Digest | undefined> {
-    const digits = reference.replace(/^sha256:/, '');
-    if (!/^[0-9a-f]{12,64}$/.test(digits)) return undefined;
-    const [only, ...others] = (await this.#digests()).filter((digest) => hexOf(digest).startsWith(digits));
-    return others.length === 0 ? only : undefined;
-  }
-
-  async #read(digest: Digest, names: ReadonlyMap<Digest, readonly string[]>): Promise<Image | undefined> {
-    try {
-      const json = await readFile(join(this.#files.unpacked(digest), 'image.json'), 'utf8');
-      return { ...parseDescription(json), digest, names: names.get(digest) ?? [] };
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined;
-      throw error;
-    }
-  }
-
-  /** Config and layers of an image. */
-  async #blobsOf(digest: Digest): Promise<Digest[]> {
-    const manifest = parseManifest(await readDocument(this.#files.blob(digest)));
-    return [manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)];
-  }
-
-  async #referencedBlobs(): Promise<Set<Digest>> {
-    const digests = await this.#digests();
-    const lists = await Promise.all(digests.map((digest) => this.#blobsOf(digest).catch(() => [])));
-    return new Set([...digests, ...lists.flat()]);
+  async #lock(mode: 'shared' | 'exclusive', options: ImportOptions = {}): Promise<AsyncDisposable> {
+    await this.#files.prepare();
+    const onWait = () => options.progress?.('waiting for another command that works on the images');
+    return await lockFile(this.#files.lock, { mode, onWait, signal: options.signal });
   }
 
   /** Removes what killed imports left: scratch directories, and blobs that no image needs. */
   async #sweep(): Promise<void> {
     await this.#files.sweepScratch();
-    const kept = await this.#referencedBlobs();
-    for (const hex of await namesIn(this.#files.blobs)) {
-      const digest = `sha256:${hex}`;
-      if (isDigest(digest) && kept.has(digest)) continue;
-      const path = join(this.#files.blobs, hex);
-      const stats = await stat(path).catch(() => undefined);
-      if (stats && Date.now() - stats.mtimeMs > blobGraceMs) await rm(path, { force: true });
-    }
+    const stray = await this.#contents.strayBlobs(await this.#contents.digests());
+    await this.#contents.removeBlobs(stray.filter(({ ageMs }) => ageMs > blobGraceMs));
   }
 }
 

@@ -6,8 +6,10 @@
  *   blobs/sha256/<hex>            manifests, configs, layers as they came
  *   unpacked/<hex>/rootfs         the tree, unshifted; <hex> is the manifest's
  *   unpacked/<hex>/image.json     what a starter needs to know
+ *   unpacked/<hex>/tree.list      every entry of the tree, to find damage
  *   names/<encoded name>          a digest; one file per name, so that no writer loses another's change
  *   scratch/<pid>.<start>.<random>/
+ *   lock                          shared by imports, held alone by what removes
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -36,6 +38,10 @@ export class StoreFiles {
 
   get blobs(): string {
     return join(this.root, 'blobs', 'sha256');
+  }
+
+  get lock(): string {
+    return join(this.root, 'lock');
   }
 
   get names(): string {

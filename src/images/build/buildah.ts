@@ -6,10 +6,10 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { lockFile } from '../lock-file.ts';
 import { namesIn } from '../store-files.ts';
 import { type HostEnvironment, prepareBuildSettings, proxyEnvironment } from './build-settings.ts';
 import { runHostCommand } from './host-command.ts';
-import { lockFile } from './lock-file.ts';
 
 const hostPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
