@@ -80,7 +80,7 @@ export class Forwarder {
     child.on('error', (error) => {
       problem = error.message;
     });
-    while (!(await acceptsConnections(this.#options.socketPath))) {
+    while (!(await acceptsConnections(child, this.#options.socketPath))) {
       if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null)
         throw broken(problem);
       this.#assertAlive();
@@ -150,13 +150,13 @@ async function findListener(pid: number, port: number): Promise<Listener | undef
 /** The flag of a socket that listens: its path alone is there a moment earlier. */
 const acceptingFlag = '00010000';
 
-async function acceptsConnections(socketPath: string): Promise<boolean> {
-  if (!existsSync(socketPath)) return false;
-  const table = await readFile('/proc/net/unix', 'latin1');
-  return table.split('\n').some((line) => {
-    const fields = line.split(' ');
-    return fields[3] === acceptingFlag && line.endsWith(` ${socketPath}`);
-  });
+/** Such sockets are listed in the network namespace that their process is in. */
+async function acceptsConnections({ pid }: ChildProcess, socketPath: string): Promise<boolean> {
+  if (pid === undefined || !existsSync(socketPath)) return false;
+  const table = await readFile(`/proc/${pid}/net/unix`, 'latin1').catch(() => '');
+  return table
+    .split('\n')
+    .some((line) => line.endsWith(` ${socketPath}`) && line.split(' ')[3] === acceptingFlag);
 }
 
 /** Listening sockets come first in the table, which a sandbox can make very long. */
