@@ -8,13 +8,13 @@ import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findLeftovers } from '../support/leftovers.ts';
-import { findProcesses, isAlive } from '../support/processes.ts';
+import { findProcesses, isAlive, killProcess, parentOf } from '../support/processes.ts';
 import { createRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { type ServicePart, type ServiceProcess, startServiceProcess } from '../support/service.ts';
 import { createTemporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 import { createCountingRuntime } from './counting-runtime.ts';
-import { assertHistories } from './history.ts';
+import { assertHistories, readHistories } from './history.ts';
 import { judgeRun, readOutput } from './judge-run.ts';
 import { startLoad } from './load.ts';
 import { assertWorks, begun, ended, script, settleMs } from './service-runs.ts';
@@ -50,6 +50,52 @@ describe('a killed process', () => {
     await assertIdle(service);
   });
 
+  it('runtime of a run: the run is lost, and the next one runs', async () => {
+    await using service = await startServiceProcess();
+    const run = await startSleeper(service);
+    const [runtime] = findProcesses((_pid, command) => command.includes(`\0run\0`) && isOf(service, command));
+    assert.ok(runtime);
+    killProcess(runtime);
+    await assertLost(service, run);
+    await assertWorks(service);
+    await assertIdle(service);
+  });
+
+  it('helper of the starter: it is started again', async () => {
+    await using service = await startServiceProcess();
+    await assertWorks(service);
+    const isHelper = (pid: number, command: string) =>
+      command.includes('host-mounts.pl') && parentOf(pid) === service.starterPid;
+    const [helper] = findProcesses(isHelper);
+    assert.ok(helper);
+    killProcess(helper);
+    await until('it is gone', () => !isAlive(helper));
+    await assertWorks(service);
+    assert.equal(findProcesses(isHelper).length, 1);
+  });
+
+  it('starter, while its control plane is frozen: what that writes when it wakes up does not count', async () => {
+    using directory = createTemporaryDirectory();
+    const runtime = createCountingRuntime(directory.path);
+    await using service = await startServiceProcess({ settings: { SLIPWAY_RUNTIME: runtime.path } });
+    const { frozen, id } = await freezeWhilePreparing(service);
+    await service.kill('starter');
+    await service.restart({ SLIPWAY_LISTEN: '127.0.0.1:0' }); // the frozen one has the port
+    const { client } = service;
+    await until('the next one has claimed the run', async () => (await client.getRun(id)).state !== 'queued');
+    process.kill(frozen, 'SIGCONT');
+    await until('the frozen one has ended', () => !isAlive(frozen));
+    assert.match(service.log, /the end of a run came too late/);
+    const run = await ended(client, id);
+    assert.equal(run.state, 'succeeded', JSON.stringify(run.outcome));
+    assert.equal(await readOutput(client, id), `${largeBytes}\n`);
+    assert.equal(runtime.launchesOf(id), 1);
+    await assertIdle(service);
+    await service.stop();
+    const expected = ['submit', 'admit', 'claim', 'requeue', 'claim', 'start', 'finish'];
+    assert.deepEqual(readHistories(service.stateDir).get(id), expected);
+  });
+
   it('at random moments under load', async (t) => {
     const moments = process.env['SOAK'] === '1' ? 500 : 50;
     const random = createRandom(Number(process.env['KILL_SEED'] ?? Math.random() * 2 ** 32));
@@ -82,6 +128,30 @@ describe('a killed process', () => {
     assert.ok(assertHistories(service.stateDir) >= load.accepted.length);
   });
 });
+
+const largeBytes = 96 * 1024 * 1024;
+
+/** Freezes the control plane while it sends a run's large input to the starter. */
+async function freezeWhilePreparing(service: ServiceProcess): Promise<{ frozen: number; id: string }> {
+  const { client } = service;
+  const { digest } = await client.uploadBlob(
+    (async function* () {
+      for (let left = largeBytes; left > 0; left -= 2 ** 20) yield Buffer.alloc(2 ** 20);
+    })(),
+  );
+  const source = 'import os\nprint(os.path.getsize("/data/large"))';
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const { id } = await client.submitRun(script(source, { inputs: [{ path: 'large', digest }] }));
+    await until('the run is prepared', async () => (await client.getRun(id)).state !== 'queued');
+    const frozen = service.controlPlanePid();
+    assert.ok(frozen);
+    process.kill(frozen, 'SIGSTOP');
+    if (readHistories(service.stateDir).get(id)?.at(-1) === 'claim') return { frozen, id };
+    process.kill(frozen, 'SIGCONT'); // it was faster
+    await ended(client, id);
+  }
+  throw new Error('No run was caught while it was prepared.');
+}
 
 interface Killed {
   readonly starters: number;
@@ -167,6 +237,10 @@ async function assertIdle(service: ServiceProcess): Promise<void> {
   };
   assert.equal(scope.living.length, 1);
   assert.deepEqual(await findLeftovers(scope), []);
+}
+
+function isOf({ install }: ServiceProcess, command: string): boolean {
+  return command.includes(`sw-${install}-`);
 }
 
 function sandboxProcesses({ install }: ServiceProcess): number[] {

@@ -28,7 +28,7 @@ export interface ServiceOptions {
 export type ServicePart = 'starter' | 'control-plane';
 
 export interface ServiceProcess extends AsyncDisposable {
-  /** The same after every restart, of the service or of its control plane. */
+  /** The same after every restart, of the service or of its control plane, unless told otherwise. */
   readonly url: string;
   /** The admin token. */
   readonly token: string;
@@ -48,8 +48,8 @@ export interface ServiceProcess extends AsyncDisposable {
   stop(): Promise<number | string>;
   /** SIGKILL to one of the two processes; resolves when it is gone. */
   kill(part: ServicePart): Promise<void>;
-  /** Starts it again; it is stopped first if it runs. Resolves when it answers. */
-  restart(): Promise<void>;
+  /** Starts it again, with some settings changed; it is stopped first if it runs. Resolves when it answers. */
+  restart(settings?: Readonly<Record<string, string>>): Promise<void>;
   /** Resolves when the API answers. */
   answers(): Promise<void>;
   /** Resolves when no process of the service is left, as after a kill of the starter. */
@@ -80,7 +80,7 @@ const announcementSchema = z.object({ url: z.string(), tokenFile: z.string() });
 class Service implements ServiceProcess {
   readonly stateDir: string;
   readonly runtimeDir: string;
-  readonly env: Readonly<Record<string, string>>;
+  env: Readonly<Record<string, string>>;
   readonly #uids: UidRange;
   readonly #removed: readonly string[];
   #child: ChildProcess | undefined;
@@ -148,8 +148,9 @@ class Service implements ServiceProcess {
     return findProcesses(isOne)[0];
   }
 
-  async restart(): Promise<void> {
+  async restart(settings: Readonly<Record<string, string>> = {}): Promise<void> {
     if (this.#isRunning()) await this.stop();
+    this.env = { ...this.env, ...settings };
     this.#stdout = '';
     this.#child = this.#spawn();
     const announced = await until('the service says where it listens', () => this.#announcement(), {
