@@ -12,13 +12,13 @@ import { openTestImage } from '../support/test-image.ts';
 import type { DriverUnderTest, Victim, VictimPhase } from './driver/subject.ts';
 
 const idsOfSandbox = 65_536;
-const sandboxesAtOnce = 256;
+const sandboxesAtOnce = 128;
+const windows = 96;
 
-/** A range of ids below the driver's own: what has one of them belongs to this test. */
+/** A range of ids below the driver's own: what has one of them belongs to this test process. */
 function ownUids(): UidRange {
-  const window = Math.floor(Math.random() * 48);
   const count = sandboxesAtOnce * idsOfSandbox;
-  return { first: 0x10000000 + window * count, count };
+  return { first: 0x10000000 + (process.pid % windows) * count, count };
 }
 
 /** @throws Error without root: nothing of this can be tested then */
