@@ -68,7 +68,7 @@ export class BlobStaging {
 }
 
 /** The digest of a regular file's content; a link in its last part is not followed. */
-export async function digestOfFile(path: string): Promise<Digest> {
+export async function digestOfFile(path: string | Buffer): Promise<Digest> {
   await using file = await openRegular(path);
   const hash = createHash('sha256');
   for await (const chunk of chunksOf(file)) hash.update(chunk);
@@ -80,8 +80,18 @@ export function corruptedBlob(expected: Digest, found: Digest | 'missing'): Slip
   return new SlipwayError(
     'corrupted',
     'image-corrupted',
-    `The image is corrupted: its blob ${expected} ${what}. Remove the image, then build or import it again.`,
+    `The image is corrupted: its blob ${expected} ${what}. Build or import it again.`,
     { details: { blob: expected, found } },
+  );
+}
+
+/** @param damage as the end of a sentence */
+export function corruptedTree(digest: Digest, damage: string): SlipwayError {
+  return new SlipwayError(
+    'corrupted',
+    'image-corrupted',
+    `The image ${digest} is corrupted: ${damage}. Build or import it again.`,
+    { details: { image: digest, damage } },
   );
 }
 
@@ -97,7 +107,7 @@ async function copyHashed(from: string, to: string): Promise<Digest> {
   return parseDigest(`sha256:${hash.digest('hex')}`);
 }
 
-async function openRegular(path: string): Promise<FileHandle> {
+async function openRegular(path: string | Buffer): Promise<FileHandle> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   const stats = await file.stat();
   if (stats.isFile()) return file;
@@ -105,7 +115,7 @@ async function openRegular(path: string): Promise<FileHandle> {
   throw new SlipwayError(
     'invalid-input',
     'image-unreadable',
-    `${JSON.stringify(path)} is not a regular file.`,
+    `${JSON.stringify(String(path))} is not a regular file.`,
   );
 }
 

@@ -11,7 +11,7 @@ export function parseDescription(json: string): ImageDescription {
     throw new SlipwayError(
       'corrupted',
       'image-corrupted',
-      "An image's description (image.json) cannot be read. Remove the image, then build or import it again.",
+      "An image's description (image.json) cannot be read. Build or import it again.",
       { cause },
     );
   }

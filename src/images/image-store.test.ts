@@ -309,7 +309,47 @@ describe('verify', () => {
     }
     await b.store.verify(image);
   });
+
+  it('finds damage in the tree, also before its first use, and an import of the same image mends it', async () => {
+    using b = bench();
+    const layers = [tree];
+    const image = await b.add('one', layers);
+    const file = join(await b.store.rootfs(image), 'etc/motd');
+    const damages = [
+      () => appendFileSync(file, '!'),
+      () => rmSync(file),
+      () => rmSync(join(file, '../..'), force),
+    ];
+    for (const harm of damages) {
+      harm();
+      for (const use of [
+        () => createImageStore({ root: b.root }).rootfs(image),
+        () => b.store.verify(image, 'quick'),
+      ]) {
+        const error = await assertFails(use(), 'image-corrupted');
+        assert.match(
+          error.message,
+          /sha256:.* is corrupted: ("\/etc\/motd" |its tree is missing).*import it again/,
+        );
+      }
+      assert.equal((await b.add('one', layers)).digest, image.digest);
+      assert.equal(readFileSync(join(await b.store.rootfs(image), 'etc/motd'), 'utf8'), 'hello');
+      await b.store.verify(image);
+    }
+    assert.deepEqual(contents(b.root).scratch, []);
+  });
+
+  it('finds a description that is damaged, and an import mends it', async () => {
+    using b = bench();
+    const image = await b.add('one', [tree]);
+    writeFileSync(join(b.root, 'unpacked', image.digest.slice('sha256:'.length), 'image.json'), '{');
+    await assertFails(b.store.rootfs(image), 'image-corrupted');
+    await b.add('one', [tree]);
+    await b.store.verify(await b.store.resolve('one'));
+  });
 });
+
+const force = { recursive: true, force: true } as const;
 
 describe('names', () => {
   it('resolve in every form that people write', async () => {

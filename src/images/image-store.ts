@@ -7,13 +7,14 @@
  * a sandbox still has mounted is not removed; which images waiting runs need, the caller knows.
  */
 import { execFile } from 'node:child_process';
-import { mkdir, rename, stat } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Digest } from '../base/digest.ts';
-import { systemCode } from '../base/errors.ts';
+import { isSlipwayError, systemCode } from '../base/errors.ts';
 import type { Image } from '../model/image.ts';
 import { BlobStaging, corruptedBlob, digestOfFile } from './blob-staging.ts';
+import { CheckedTrees } from './checked-trees.ts';
 import { collectGarbage, type Garbage, type GarbageOptions, removeTree } from './collect-garbage.ts';
 import type { ImageSource } from './formats/image-source.ts';
 import { stageImage } from './formats/stage-image.ts';
@@ -21,6 +22,7 @@ import { ImageNames, imageNotFound, parseImageName } from './image-names.ts';
 import { lockFile } from './lock-file.ts';
 import { StoreContents } from './store-contents.ts';
 import { StoreFiles, syncDirectory, writeFileAtomically } from './store-files.ts';
+import type { Thoroughness } from './tree-list.ts';
 import { unpackImage } from './unpack/unpack-image.ts';
 import { defaultUnpackLimits, type UnpackLimits } from './unpack/unpack-limits.ts';
 
@@ -40,12 +42,25 @@ export interface ImageStore {
    * @throws SlipwayError `image-not-found`, which lists what is there
    */
   resolve(reference: string): Promise<Image>;
-  /** Path of the unpacked tree on this machine: unshifted, shared by all sandboxes, never to be written. */
+  /**
+   * Path of the unpacked tree on this machine: unshifted, shared by all sandboxes, never to be written. When it is
+   * first asked for, sizes and times of all files are compared with those of the import.
+   *
+   * @throws SlipwayError `image-corrupted`, `image-not-found`
+   */
   rootfs(image: Image): Promise<string>;
-  /** Idempotent; leaves nothing when the image is refused. The name moves to the image if it was taken. */
+  /**
+   * Idempotent; leaves nothing when the image is refused. The name moves to the image if it was taken; an image
+   * that is there and damaged is replaced.
+   */
   import(source: ImageSource, name: string, options?: ImportOptions): Promise<Image>;
-  /** Checks manifest, config and layers. @throws SlipwayError `image-corrupted`, which names the blob */
-  verify(image: Image): Promise<void>;
+  /**
+   * Reads everything: manifest, config, layers, and every file of the tree; `quick` looks at the tree only, and at
+   * sizes and times.
+   *
+   * @throws SlipwayError `image-corrupted`, which names the blob or the file
+   */
+  verify(image: Image, thoroughness?: Thoroughness): Promise<void>;
   tag(name: string, digest: Digest): Promise<void>;
   /**
    * Removes a name; without further names, or by digest, the image itself.
@@ -79,12 +94,14 @@ class LocalImageStore implements ImageStore {
   readonly #files: StoreFiles;
   readonly #names: ImageNames;
   readonly #contents: StoreContents;
+  readonly #trees: CheckedTrees;
   readonly #limits: UnpackLimits;
 
   constructor(files: StoreFiles, limits: UnpackLimits) {
     this.#files = files;
     this.#names = new ImageNames(files);
     this.#contents = new StoreContents(files);
+    this.#trees = new CheckedTrees(files);
     this.#limits = limits;
   }
 
@@ -118,13 +135,8 @@ class LocalImageStore implements ImageStore {
   }
 
   async rootfs(image: Image): Promise<string> {
-    const path = join(this.#files.unpacked(image.digest), 'rootfs');
-    try {
-      await stat(path);
-      return path;
-    } catch (cause) {
-      throw imageNotFound(image.digest, await this.list(), cause);
-    }
+    if (!(await this.#contents.read(image.digest))) throw imageNotFound(image.digest, await this.list());
+    return await this.#trees.pathOf(image.digest);
   }
 
   async import(source: ImageSource, name: string, options: ImportOptions = {}): Promise<Image> {
@@ -145,7 +157,8 @@ class LocalImageStore implements ImageStore {
     digest: Digest,
     { scratch, staging, options }: { scratch: string; staging: BlobStaging; options: ImportOptions },
   ): Promise<void> {
-    if (await this.#contents.read(digest)) return staging.publish(this.#files);
+    const known = await this.#stateOf(digest);
+    if (known === 'whole') return staging.publish(this.#files);
     const fresh = join(scratch, 'unpacked');
     await mkdir(fresh, { mode: 0o700 });
     const description = await unpackImage({
@@ -157,15 +170,31 @@ class LocalImageStore implements ImageStore {
       signal: options.signal,
     });
     await writeFileAtomically(join(fresh, 'image.json'), JSON.stringify(description, null, 2));
+    await this.#trees.list(fresh);
     // One call for the whole tree: without it a power cut after the rename could leave empty files in it.
     await promisify(execFile)('sync', ['-f', fresh]);
     await staging.publish(this.#files);
+    if (known === 'damaged') await rename(this.#files.unpacked(digest), join(scratch, 'damaged'));
     await renameOnce(fresh, this.#files.unpacked(digest));
   }
 
-  async verify(image: Image): Promise<void> {
-    await this.#verifyBlob(image.digest);
-    for (const digest of await this.#contents.blobsOf(image.digest)) await this.#verifyBlob(digest);
+  async #stateOf(digest: Digest): Promise<'absent' | 'whole' | 'damaged'> {
+    try {
+      if (!(await this.#contents.read(digest))) return 'absent';
+      await this.#trees.verify(digest, 'quick');
+      return 'whole';
+    } catch (error) {
+      if (isSlipwayError(error, 'image-corrupted')) return 'damaged';
+      throw error;
+    }
+  }
+
+  async verify({ digest }: Image, thoroughness: Thoroughness = 'full'): Promise<void> {
+    if (thoroughness === 'full') {
+      await this.#verifyBlob(digest);
+      for (const blob of await this.#contents.blobsOf(digest)) await this.#verifyBlob(blob);
+    }
+    await this.#trees.verify(digest, thoroughness);
   }
 
   async #verifyBlob(digest: Digest): Promise<void> {

@@ -36,6 +36,10 @@ export class StoreFiles {
     return join(this.root, 'unpacked', hexOf(digest));
   }
 
+  tree(digest: Digest): string {
+    return join(this.unpacked(digest), 'rootfs');
+  }
+
   get blobs(): string {
     return join(this.root, 'blobs', 'sha256');
   }

@@ -1,5 +1,5 @@
 /**
- * Builds one of our own images when the store lacks it or has it from another recipe: what set-up calls. The
+ * Builds one of our own images when the store lacks it, has it damaged or from another recipe: what set-up calls. The
  * digest of the recipe's inputs is a label of the image, so that nothing is built twice and nothing stale
  * stays.
  */
@@ -43,7 +43,7 @@ export async function ensureImage(store: ImageStore, name: string, options: Ensu
   });
 }
 
-/** Whether `ensureImage` would have nothing to do; a few milliseconds. */
+/** Whether `ensureImage` would have nothing to do: 0.1 s. */
 export async function isImageCurrent(store: ImageStore, name: string, projectRoot: string): Promise<boolean> {
   return (await current(store, name, await recipeDigest(name, projectRoot))) !== undefined;
 }
@@ -51,9 +51,12 @@ export async function isImageCurrent(store: ImageStore, name: string, projectRoo
 async function current(store: ImageStore, name: string, recipe: Digest): Promise<Image | undefined> {
   try {
     const image = await store.resolve(name);
-    return image.labels[imageLabels.recipe] === recipe ? image : undefined;
+    if (image.labels[imageLabels.recipe] !== recipe) return undefined;
+    await store.verify(image, 'quick');
+    return image;
   } catch (error) {
-    if (isSlipwayError(error, 'image-not-found')) return undefined;
+    if (isSlipwayError(error, 'image-not-found') || isSlipwayError(error, 'image-corrupted'))
+      return undefined;
     throw error;
   }
 }
