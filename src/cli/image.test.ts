@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { assertFails } from '../../tests/support/assert-fails.ts';
@@ -66,6 +66,24 @@ describe('slipway image', () => {
     const imported = JSON.parse((await b.run('import', b.at('layout'), '--name', 'mine', '--json')).out);
     assert.deepEqual(JSON.parse((await b.run('show', 'mine', '--json')).out), imported);
     assert.deepEqual(JSON.parse((await b.run('list', '--json')).out), [imported]);
+  });
+
+  it('verifies one image or all, and ends with the first damage', async () => {
+    using b = bench();
+    await writeImage(b);
+    await b.run('import', b.at('layout'), '--name', 'mine');
+    const tree = await makeTar([{ name: './etc/motd', content: 'hello' }]);
+    writeFileSync(b.at('tree.tar'), tree);
+    const imported = await b.run('import', b.at('tree.tar'), '--name', 'tree', '--json');
+    const { digest } = JSON.parse(imported.out);
+    assert.equal((await b.run('verify')).out, 'mine  whole\ntree  whole\n');
+    const motd = join(b.at('images'), 'unpacked', digest.slice('sha256:'.length), 'rootfs/etc/motd');
+    const { atime, mtime } = statSync(motd);
+    writeFileSync(motd, 'HELLO');
+    utimesSync(motd, atime, mtime);
+    assert.equal((await b.run('verify', 'mine')).out, 'mine  whole\n');
+    const error = await assertFails(b.run('verify', '--json'), 'image-corrupted');
+    assert.match(error.message, /"\/etc\/motd" has changed\. Build or import it again/);
   });
 
   it('draws one line on a terminal, no wider than it, and takes it away', async () => {

@@ -1,10 +1,10 @@
 /**
- * `slipway image build | import | list | show`: the operator's hand on the image store. Results go to
+ * `slipway image build | import | list | show | verify`: the operator's hand on the image store. Results go to
  * standard output (JSON with `--json`), progress to standard error.
  */
 import { stat } from 'node:fs/promises';
 import { Command } from 'commander';
-import { SlipwayError } from '../base/errors.ts';
+import { isSlipwayError, SlipwayError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 import { buildImage } from '../images/build/build-image.ts';
 import type { HostEnvironment } from '../images/build/build-settings.ts';
@@ -47,6 +47,7 @@ export function createImageCommand(getStore: () => ImageStore, options: ImageCom
   addImport(command, context);
   addList(command, context);
   addShow(command, context);
+  addVerify(command, context);
   return command;
 }
 
@@ -110,6 +111,58 @@ function addShow(command: Command, context: Context): void {
       printImage(image, options, context.out);
       if (!options.json) context.out.write(`\n${packageTable(image)}`);
     });
+}
+
+function addVerify(command: Command, context: Context): void {
+  command
+    .command('verify')
+    .description('read everything of an image, or of all, and say what is damaged')
+    .argument('[image]', 'a name, a digest, or the first 12 digits of one')
+    .option('--json', 'print the result as JSON')
+    .action(async (reference: string | undefined, options: JsonFlag) => {
+      const store = context.getStore();
+      const images = reference === undefined ? await store.list() : [await store.resolve(reference)];
+      const found = await findDamages(store, images, context);
+      const results = found.map(({ image, error }) => ({
+        digest: image.digest,
+        names: image.names,
+        damage: error?.message ?? null,
+      }));
+      if (options.json) printJson(results, context.out);
+      else
+        context.out.write(
+          table(found.map(({ image, error }) => [namesOf(image), error?.message ?? 'whole'])),
+        );
+      const first = found.find(({ error }) => error !== undefined);
+      if (first?.error) throw first.error;
+    });
+}
+
+interface Verified {
+  readonly image: Image;
+  readonly error: SlipwayError | undefined;
+}
+
+async function findDamages(
+  store: ImageStore,
+  images: readonly Image[],
+  context: Context,
+): Promise<Verified[]> {
+  await using progress = createLineProgress(context.err, 'verifying');
+  const found: Verified[] = [];
+  for (const image of images) {
+    context.signal?.throwIfAborted();
+    progress.line(`reading ${namesOf(image)}`);
+    const error = await store.verify(image).then(
+      () => undefined,
+      (thrown: unknown) => {
+        if (isSlipwayError(thrown)) return thrown;
+        throw thrown;
+      },
+    );
+    found.push({ image, error });
+  }
+  return found;
 }
 
 async function requireDirectory(path: string): Promise<void> {
