@@ -16,6 +16,7 @@ const forbidden = [
   ...['sethostname', 'setdomainname', 'vhangup', 'open_by_handle_at'],
   ...['ptrace_attach', 'ptrace_seize', 'ptrace_traceme', 'process_vm_readv', 'process_vm_writev'],
   ...['pidfd_getfd', 'kcmp', 'personality_no_randomize', 'personality_read_implies_exec'],
+  ...['attach_filter', 'attach_filter_by_upper_bits', 'attach_filter_to_group'],
   ...['family_netlink', 'family_netlink_dgram', 'raw_icmp', 'raw_icmp6', 'raw_ip'],
 ];
 
@@ -38,7 +39,14 @@ const families = [
   ...['bluetooth', 'rxrpc', 'phonet', 'alg', 'nfc', 'vsock', 'kcm', 'qipcrtr', 'smc', 'xdp', 'mctp'],
 ].map((family) => `family_${family}`);
 
-const allowed = ['threads_still_work', 'seccomp_query', 'memfd_create', 'plain_tcp', 'plain_unix'];
+const allowed = [
+  'ordinary_options',
+  'threads_still_work',
+  'seccomp_query',
+  'memfd_create',
+  'plain_tcp',
+  'plain_unix',
+];
 
 export const kernelRows: readonly ProbeRow[] = [
   // fs.aio-max-nr is one number for the whole host: one sandbox could take all of it.

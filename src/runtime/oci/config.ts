@@ -102,6 +102,7 @@ const maskedPaths = [
   'keys',
   'kmsg',
   'latency_stats',
+  'locks',
   'modules',
   'partitions',
   'pressure',

@@ -47,7 +47,7 @@ test('only the native architecture is allowed', () => {
 test('calls with conditions are never allowed without them', () => {
   for (const name of [
     ...['clone', 'socket', 'socketpair', 'personality', 'mknod', 'mknodat'],
-    ...['mmap', 'memfd_create', 'shmget'],
+    ...['mmap', 'memfd_create', 'shmget', 'setsockopt'],
   ]) {
     const rules = profile.syscalls.filter((rule) => rule.names.includes(name));
     assert.ok(rules.length > 0);
@@ -62,5 +62,18 @@ test('clone3 fails as if the kernel did not know it, so that libraries fall back
   assert.deepEqual(
     profile.syscalls.filter((rule) => rule.names.includes('clone3')),
     [{ names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38 }],
+  );
+});
+
+test('every option of sockets is allowed but those that attach a filter', () => {
+  const rules = profile.syscalls.filter(
+    (rule) => rule.names.includes('setsockopt') && rule.args?.length === 2,
+  );
+  const isAllowed = (option: number) =>
+    rules.some(({ args }) => args?.[1] !== undefined && (option & args[1].value) >>> 0 === args[1].valueTwo);
+  const options = Array.from({ length: 128 }, (_, option) => option);
+  assert.deepEqual(
+    options.filter((option) => !isAllowed(option)),
+    [26, 50, 51, 52],
   );
 });

@@ -7,7 +7,7 @@
  * add_key, request_key, bpf, perf_event_open, userfaultfd, io_uring_*, ptrace, process_vm_*, process_madvise,
  * kcmp, pidfd_getfd, unshare, setns, the mount API (old and new), chroot, pivot_root, open_by_handle_at,
  * name_to_handle_at, modules, kexec, swap, quota, fanotify, mq_*, vmsplice, memfd_secret, NUMA memory policy,
- * modify_ldt, ioperm, iopl, io_setup (its contexts are numbered for the whole host), clocks that set, host and domain names, syslog, acct, reboot.
+ * modify_ldt, filters of sockets, ioperm, iopl, io_setup (its contexts are numbered for the whole host), clocks that set, host and domain names, syslog, acct, reboot.
  */
 
 export interface SeccompArg {
@@ -57,7 +57,7 @@ const allowedNames = `
   sched_getparam sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam
   sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop sendfile sendmmsg sendmsg sendto
   set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid
-  setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr shmat shmctl shmdt shutdown
+  setresgid setresuid setreuid setrlimit setsid setuid setxattr shmat shmctl shmdt shutdown
   sigaltstack signalfd signalfd4 splice stat statfs statx symlink symlinkat sync sync_file_range syncfs sysinfo
   tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create
   timerfd_gettime timerfd_settime times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork
@@ -81,6 +81,30 @@ const AF_UNIX = 1;
 const internetFamilies = [2, 10];
 /** The default of the family, TCP, UDP: not MPTCP, SCTP or raw ones, which are little used and much attacked. */
 const internetProtocols = [0, 6, 17];
+
+/** Options of IP, TCP, UDP and IPv6: all. */
+const protocolLevels = [0, 6, 17, 41];
+
+const SOL_SOCKET = 1;
+
+/**
+ * Options of sockets, as blocks of `1 << size` numbers from a start: 0 to 127 without 26 (SO_ATTACH_FILTER) and 50
+ * to 52 (its relatives). What the kernel compiles of such filters is taken from one store for the whole host, and
+ * when one sandbox has used that up, no other can be started, because their own filters do not fit in.
+ */
+const socketOptionBlocks: readonly (readonly [start: number, size: number])[] = [
+  [0, 4],
+  [16, 3],
+  [24, 1],
+  [27, 0],
+  [28, 2],
+  [32, 4],
+  [48, 1],
+  [53, 0],
+  [54, 1],
+  [56, 3],
+  [64, 6],
+];
 
 /** `personality` that changes nothing, and the one that only asks. */
 const personalities = [0, 0xffffffff];
@@ -111,6 +135,10 @@ export function toSeccomp(architecture: string): SeccompProfile {
         allow('mknodat', [{ index: 2, value: fileTypeMask, valueTwo: type, op: 'SCMP_CMP_MASKED_EQ' }]),
       ]),
       ...personalities.map((value) => allow('personality', [equals(0, value)])),
+      ...protocolLevels.map((level) => allow('setsockopt', [block(1, level)])),
+      ...socketOptionBlocks.map(([start, size]) =>
+        allow('setsockopt', [block(1, SOL_SOCKET), block(2, start, size)]),
+      ),
       allow('socketpair', [equals(0, AF_UNIX)]),
       allow('socket', [equals(0, AF_UNIX)]),
       ...internetFamilies.flatMap((family) =>
@@ -131,4 +159,10 @@ function equals(index: number, value: number): SeccompArg {
 /** None of these bits. */
 function without(index: number, bits: number): SeccompArg {
   return { index, value: bits, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' };
+}
+
+/** The `1 << size` values from `start`, of an argument that the kernel takes as an int: its upper half is nothing. */
+function block(index: number, start: number, size = 0): SeccompArg {
+  const mask = 2 ** 32 - 2 ** size;
+  return { index, value: mask, valueTwo: start, op: 'SCMP_CMP_MASKED_EQ' };
 }

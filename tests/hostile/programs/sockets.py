@@ -3,6 +3,7 @@ import ctypes
 import fcntl
 import os
 import socket
+import struct
 import termios
 
 from probe import call, probe, register, word
@@ -12,6 +13,7 @@ FAMILIES = {
     "rds": 21, "llc": 26, "can": 29, "tipc": 30, "bluetooth": 31, "rxrpc": 33, "phonet": 35, "alg": 38,
     "nfc": 39, "vsock": 40, "kcm": 41, "qipcrtr": 42, "smc": 43, "xdp": 44, "mctp": 45,
 }
+SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF = 26, 51
 METADATA_4, METADATA_6, RESOLVER, ELSEWHERE = "169.254.169.254", "fd00:ec2::254", "8.8.8.8", "192.0.2.1"
 
 
@@ -106,3 +108,37 @@ def tiocsti() -> str:
 def tioclinux() -> str:
     """Paste into the console."""
     return word(lambda: fcntl.ioctl(0, 0x541C, b"\x02"))
+
+
+# Filters of sockets are compiled into a store that all of this host share.
+ACCEPT_ALL = struct.pack("=HBBI", 6, 0, 0, 0xFFFF)
+
+
+def attach(option: int, upper: int = 0) -> str:
+    """By number, with bits above those that the kernel looks at."""
+    code = ctypes.create_string_buffer(ACCEPT_ALL)
+    program = ctypes.create_string_buffer(struct.pack("@HP", 1, ctypes.addressof(code)))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target:
+        target.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        high = upper << 32
+        return call("setsockopt", target.fileno(), high | socket.SOL_SOCKET, high | option, program, 16)
+
+
+register("attach_filter", lambda: attach(SO_ATTACH_FILTER))
+register("attach_filter_by_upper_bits", lambda: attach(SO_ATTACH_FILTER, 1))
+register("attach_filter_to_group", lambda: attach(SO_ATTACH_REUSEPORT_CBPF))
+
+
+@probe
+def ordinary_options() -> str:
+    """What programs set: must work."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as target:
+        for option in ("SO_REUSEADDR", "SO_KEEPALIVE", "SO_BROADCAST", "SO_SNDBUF", "SO_RCVBUF", "SO_REUSEPORT", "SO_OOBINLINE"):
+            target.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
+        target.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 1))
+        target.setsockopt(socket.SOL_SOCKET, 20, struct.pack("@qq", 1, 0))
+        target.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        target.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 16)
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as target:
+        target.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return "OK"
