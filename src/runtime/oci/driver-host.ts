@@ -143,7 +143,7 @@ export class DriverHost implements TraceHost, AsyncDisposable {
     this.#facts = readHostFacts(this.cgroups, {
       runtimeName: runtime.name,
       runtime: await readRuntime(runtime),
-      idmappedMounts: this.#idmappedMounts,
+      idmappedMounts: this.views.idmapped ?? this.#idmappedMounts,
       installCgroup: this.places.installCgroup,
     });
     return this.#facts;

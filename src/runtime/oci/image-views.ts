@@ -47,9 +47,15 @@ export class ImageViews implements AsyncDisposable {
   readonly #options: ImageViewsOptions;
   readonly #free: Slot[] = [];
   readonly #all = new Set<Slot>();
+  #idmapped: boolean | undefined;
 
   constructor(options: ImageViewsOptions) {
     this.#options = options;
+  }
+
+  /** Whether the last view was an idmapped mount and not a copy; undefined before the first. */
+  get idmapped(): boolean | undefined {
+    return this.#idmapped;
   }
 
   /** A range for one sandbox; the one released last comes first, because its mounts are warm. */
@@ -108,10 +114,12 @@ export class ImageViews implements AsyncDisposable {
     await mkdir(target, { recursive: true, mode: 0o711 });
     try {
       await mounts.idmapped(from.source, target, slot.range);
+      this.#idmapped = true;
       return { path: target, tree: from.tree, copied: false };
     } catch (error) {
       if (!isLackOfIdmaps(error)) throw error;
     }
+    this.#idmapped = false;
     const copy = path.join(places.copiesDir(places.starter), name);
     await copyTree(from.source, copy);
     await mounts.shiftOwners(copy, slot.range);
