@@ -75,3 +75,17 @@ export function parseProgram(text: string): string {
   if (/^[A-Za-z0-9._-]+$/.test(text)) return text;
   return parseAbsolutePath(text);
 }
+
+/** Prefixes of image names, each with its host: `registry.example.com`, `docker.io/library`. */
+export function parseRegistries(text: string): readonly string[] {
+  const prefixes = text.split(',').map((prefix) => prefix.trim());
+  return [...new Set(prefixes.filter((prefix) => prefix !== '').map(parseRegistryPrefix))];
+}
+
+function parseRegistryPrefix(prefix: string): string {
+  const [host = '', ...folders] = prefix.split('/');
+  const isHost =
+    /^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i.test(host) && (/[.:]/.test(host) || host === 'localhost');
+  if (isHost && folders.every((folder) => /^[a-z0-9][a-z0-9._-]*$/.test(folder))) return prefix;
+  throw new Error(`"${prefix}" is not a registry, with or without folders and without https:// or a tag`);
+}

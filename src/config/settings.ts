@@ -35,6 +35,22 @@ const serviceSettings = {
     meaning: 'The local image store; several installs may share one. Not set: `images` in SLIPWAY_STATE_DIR.',
     parse: optional(parsers.parseAbsolutePath),
   },
+  registries: {
+    name: 'SLIPWAY_REGISTRIES',
+    shape: 'names with commas between them, such as `registry.example.com` or `docker.io/library`',
+    initial: '',
+    meaning:
+      'Registries, or parts of them, that images may be pulled from, bases of builds too. Not set: nothing.',
+    parse: parsers.parseRegistries,
+  },
+  imageKeysDir: {
+    name: 'SLIPWAY_IMAGE_KEYS',
+    shape: 'an absolute path',
+    initial: '',
+    meaning:
+      'Directory of public keys that pulled images must be signed with (docs/images.md). Not set: no signature is needed.',
+    parse: optional(parsers.parseAbsolutePath),
+  },
   runtimeDir: {
     name: 'SLIPWAY_RUNTIME_DIR',
     shape: 'an absolute path',

@@ -65,9 +65,9 @@ export interface ImageStore {
   /**
    * Removes a name; without further names, or by digest, the image itself.
    *
-   * @returns whether the image is gone: without names it stays as long as a sandbox has it mounted
+   * @returns whether the image is gone: without names it stays as long as it is mounted, or in `keep`
    */
-  remove(reference: string, options?: ImportOptions): Promise<boolean>;
+  remove(reference: string, options?: Omit<GarbageOptions, 'dryRun'>): Promise<boolean>;
   /** Removes images without a name and blobs without an image, but nothing that is in use. */
   collectGarbage(options?: GarbageOptions): Promise<Garbage>;
   /** A directory on the store's own file system that disappears with `await using`, or with this process. */
@@ -212,7 +212,7 @@ class LocalImageStore implements ImageStore {
     await this.#names.set(parsed, image.digest);
   }
 
-  async remove(reference: string, options: ImportOptions = {}): Promise<boolean> {
+  async remove(reference: string, options: Omit<GarbageOptions, 'dryRun'> = {}): Promise<boolean> {
     await using _lock = await this.#lock('exclusive', options);
     const name = await this.#names.find(reference);
     const digest = await this.#find(reference);
@@ -220,7 +220,7 @@ class LocalImageStore implements ImageStore {
     const names = (await this.#names.byDigest()).get(digest) ?? [];
     const gone = name === undefined ? names : [name];
     for (const one of gone) await this.#names.delete(one);
-    if (gone.length < names.length) return false;
+    if (gone.length < names.length || options.keep?.has(digest)) return false;
     if (!(await removeTree(this.#files, digest))) return false;
     await this.#contents.removeBlobs(await this.#contents.strayBlobs(await this.#contents.digests()));
     return true;

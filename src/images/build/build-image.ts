@@ -8,6 +8,8 @@ import { dirname, join, resolve } from 'node:path';
 import { SlipwayError, systemCode } from '../../base/errors.ts';
 import { type Image, imageLabels } from '../../model/image.ts';
 import { parseImageName } from '../image-names.ts';
+import { assertAllowed, closedPolicy } from '../registry/registry-policy.ts';
+import { parseRegistryReference } from '../registry/registry-reference.ts';
 import type { BuildImageOptions, CheckedBuild } from './build-request.ts';
 import { Buildah } from './buildah.ts';
 import { buildWithDocker, hasDockerEngine } from './docker-build.ts';
@@ -26,7 +28,12 @@ export async function buildImage(options: BuildImageOptions): Promise<Image> {
   const request = { ...options, name, dockerfile, contextDir: resolve(options.contextDir) };
   const buildah = await Buildah.open(options.store.root, options.hostEnv);
   if (await hasProgram('buildah', buildah.env)) return buildWithBuildah(request, { buildah, text });
-  if (await hasDockerEngine(buildah.env)) return buildWithDocker(request, buildah.env);
+  if (await hasDockerEngine(buildah.env)) {
+    // The Engine pulls the bases itself: all that can be done is to ask before.
+    for (const base of basesOf(text))
+      assertAllowed(parseRegistryReference(base), options.policy ?? closedPolicy);
+    return buildWithDocker(request, buildah.env);
+  }
   throw new SlipwayError(
     'unavailable',
     'builder-missing',
@@ -40,7 +47,8 @@ async function buildWithBuildah(
   { buildah, text }: { buildah: Buildah; text: string },
 ): Promise<Image> {
   const { store, name, progress, signal } = request;
-  const kitchen = { store, buildah, output: { progress, signal } };
+  const { policy = closedPolicy, hostEnv } = request;
+  const kitchen = { store, buildah, policy, hostEnv, output: { progress, signal } };
   await using _lock = await buildah.lock({ progress, signal });
   const notes: string[] = [];
   for (const base of basesOf(text)) notes.push(...(await resolveBase(base, kitchen)));

@@ -1,5 +1,6 @@
 /** What a build is asked to do. */
 import type { ImageStore } from '../image-store.ts';
+import type { RegistryPolicy } from '../registry/registry-policy.ts';
 import type { HostEnvironment } from './build-settings.ts';
 import type { BuildOutput } from './buildah.ts';
 
@@ -11,6 +12,8 @@ export interface BuildImageOptions extends BuildOutput {
   readonly name: string;
   /** The operator's environment, for proxies, CA and pip's settings. */
   readonly hostEnv: HostEnvironment;
+  /** Where bases may be pulled from; default: nowhere. */
+  readonly policy?: RegistryPolicy | undefined;
   readonly labels?: Readonly<Record<string, string>>;
 }
 

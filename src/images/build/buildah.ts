@@ -69,10 +69,6 @@ export class Buildah {
     return runHostCommand({ program: 'buildah', args: [...storage, ...args], env: this.env, ...output });
   }
 
-  async pull(reference: string, output: BuildOutput): Promise<void> {
-    await this.run(['pull', '--quiet', '--signature-policy', this.#at('policy.json'), reference], output);
-  }
-
   /** Brings in an OCI layout under a name. */
   async load(layout: string, name: string): Promise<void> {
     const policy = ['--signature-policy', this.#at('policy.json')];

@@ -4,8 +4,9 @@
  * stays.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, readdir, readFile } from 'node:fs/promises';
+import { arch } from 'node:os';
+import { basename, join } from 'node:path';
 import { type Digest, parseDigest } from '../../base/digest.ts';
 import { isSlipwayError, SlipwayError } from '../../base/errors.ts';
 import { type Image, imageLabels } from '../../model/image.ts';
@@ -14,10 +15,24 @@ import { buildImage } from './build-image.ts';
 import type { HostEnvironment } from './build-settings.ts';
 import type { BuildOutput } from './buildah.ts';
 
-/** Paths below the repository's root that each recipe is made of. */
-const recipes: Readonly<Record<string, readonly string[]>> = {
-  python: ['images/python', 'python/slipway', 'python/slipway_runner'],
+/** What each recipe is made of, as paths below the repository's root. */
+interface Recipe {
+  /** Known by their content. */
+  readonly inputs: readonly string[];
+  /** Large, and checked by the recipe itself against a digest in its inputs. */
+  readonly pinned: readonly string[];
+}
+
+const recipes: Readonly<Record<string, Recipe>> = {
+  python: { inputs: ['images/python', 'python/slipway', 'python/slipway_runner'], pinned: [] },
+  node: {
+    inputs: ['images/node', 'node/slipway', 'node/slipway-runner'],
+    pinned: [`node_modules/node-linux-${arch()}/bin/node`, `node_modules/node-linux-${arch()}/LICENSE`],
+  },
 };
+
+/** Our own images. */
+export const recipeNames: readonly string[] = Object.keys(recipes);
 
 export interface EnsureOptions extends BuildOutput {
   /** The repository, or wherever `images/` and `python/` were staged. */
@@ -26,21 +41,37 @@ export interface EnsureOptions extends BuildOutput {
 }
 
 /**
- * @param name one of our own recipes: `python`
+ * @param name one of our own recipes: `python`, `node`
  * @returns the image, built now or before
  */
 export async function ensureImage(store: ImageStore, name: string, options: EnsureOptions): Promise<Image> {
   const recipe = await recipeDigest(name, options.projectRoot);
   const there = await current(store, name, recipe);
   if (there) return there;
-  return buildImage({
+  await using workspace = await store.workspace();
+  const contextDir = join(workspace.path, 'context');
+  await copyInputs(name, options.projectRoot, contextDir);
+  return await buildImage({
     ...options,
     store,
     name,
-    contextDir: options.projectRoot,
-    dockerfile: join(options.projectRoot, 'images', name, 'Dockerfile'),
+    contextDir,
+    dockerfile: join(contextDir, 'images', name, 'Dockerfile'),
     labels: { [imageLabels.recipe]: recipe },
   });
+}
+
+/** A context with the recipe's files alone; packages may lie behind a link, which a build would not follow. */
+async function copyInputs(name: string, projectRoot: string, contextDir: string): Promise<void> {
+  const { inputs, pinned } = recipeOf(name);
+  for (const path of [...inputs, ...pinned]) {
+    const options = {
+      recursive: true,
+      dereference: true,
+      filter: (from: string) => !isLeftOut(basename(from)),
+    };
+    await cp(join(projectRoot, path), join(contextDir, path), options);
+  }
 }
 
 /** Whether `ensureImage` would have nothing to do: 0.1 s. */
@@ -63,17 +94,8 @@ async function current(store: ImageStore, name: string, recipe: Digest): Promise
 
 /** The digest of a recipe's files, by name and content. */
 export async function recipeDigest(name: string, projectRoot: string): Promise<Digest> {
-  const paths = recipes[name];
-  if (paths === undefined) {
-    const known = Object.keys(recipes).join(', ');
-    throw new SlipwayError(
-      'not-found',
-      'recipe-not-found',
-      `There is no recipe "${name}"; there is: ${known}.`,
-    );
-  }
   const hash = createHash('sha256');
-  for (const path of paths) {
+  for (const path of recipeOf(name).inputs) {
     for (const file of await filesBelow(projectRoot, path)) {
       const content = await readFile(join(projectRoot, file));
       hash.update(`${file}\0${content.length}\0`).update(content);
@@ -82,11 +104,24 @@ export async function recipeDigest(name: string, projectRoot: string): Promise<D
   return parseDigest(`sha256:${hash.digest('hex')}`);
 }
 
+function recipeOf(name: string): Recipe {
+  const recipe = recipes[name];
+  if (recipe !== undefined) return recipe;
+  throw new SlipwayError(
+    'not-found',
+    'recipe-not-found',
+    `There is no recipe "${name}"; there is: ${recipeNames.join(', ')}.`,
+  );
+}
+
+/** Caches and tests are no part of an image; staging leaves them out, too. */
+function isLeftOut(name: string): boolean {
+  return name === '__pycache__' || /\.test\.[cm]?[jt]s$/.test(name);
+}
+
 async function filesBelow(projectRoot: string, path: string): Promise<string[]> {
   const entries = await readdir(join(projectRoot, path), { withFileTypes: true });
-  const kept = entries
-    .filter(({ name }) => name !== '__pycache__')
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const kept = entries.filter((entry) => !isLeftOut(entry.name)).sort((a, b) => (a.name < b.name ? -1 : 1));
   const lists = kept.map((entry) => {
     const child = join(path, entry.name);
     return entry.isDirectory() ? filesBelow(projectRoot, child) : [child];

@@ -15,9 +15,13 @@ export async function detectSource(path: string): Promise<ImageSource> {
   const stats = await stat(path).catch(() => undefined);
   if (stats === undefined) throw unrecognised(path, 'there is nothing');
   if (!stats.isDirectory()) return { kind: await kindOfTar(path), path };
-  if ((await stat(join(path, 'index.json')).catch(() => undefined))?.isFile())
-    return { kind: 'oci-layout', path };
-  throw unrecognised(path, 'the directory is not an OCI layout (it has no index.json)');
+  const has = async (name: string) => (await stat(join(path, name)).catch(() => undefined))?.isFile();
+  if (await has('index.json')) return { kind: 'oci-layout', path };
+  if (await has('manifest.json')) return { kind: 'docker-archive', path };
+  throw unrecognised(
+    path,
+    'the directory has neither index.json (OCI layout) nor manifest.json (docker archive)',
+  );
 }
 
 /** An archive of an image has its table of contents at the top; any other tar is a file system. */

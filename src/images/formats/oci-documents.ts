@@ -19,16 +19,26 @@ const texts = z
   .nullish()
   .transform((list) => list ?? []);
 
+const labels = z
+  .record(text, text)
+  .nullish()
+  .transform((map) => map ?? {});
+
 const descriptor = z.object({
   mediaType: text.optional(),
   digest,
   size: z.number().int().nonnegative(),
-  platform: z.object({ architecture: text, os: text }).optional(),
+  platform: z
+    .object({ architecture: text, os: text, variant: text.exactOptional() })
+    .nullish()
+    .transform((platform) => platform ?? undefined),
+  annotations: labels,
 });
 
 const index = z.object({ manifests: z.array(descriptor).min(1).max(1000) });
 
 const manifest = z.object({
+  mediaType: text.exactOptional(),
   config: descriptor,
   layers: z.array(descriptor).max(maxLayers),
 });
@@ -36,6 +46,7 @@ const manifest = z.object({
 const config = z.object({
   created: text.optional(),
   architecture: text,
+  variant: text.exactOptional(),
   os: z.literal('linux'),
   config: z
     .object({
@@ -44,10 +55,7 @@ const config = z.object({
       Entrypoint: texts,
       Cmd: texts,
       WorkingDir: text.optional(),
-      Labels: z
-        .record(text, text)
-        .nullish()
-        .transform((labels) => labels ?? {}),
+      Labels: labels,
     })
     .nullish(),
   rootfs: z.object({ diff_ids: z.array(digest).max(maxLayers) }),
@@ -55,7 +63,17 @@ const config = z.object({
 
 const dockerManifest = z
   .array(z.object({ Config: text, Layers: z.array(text).max(maxLayers), RepoTags: texts }))
-  .length(1, 'must hold exactly one image');
+  .min(1)
+  .max(1000);
+
+/** The media type of a manifest that does not say its own. */
+export const ociManifestType = 'application/vnd.oci.image.manifest.v1+json';
+
+/** Whether a document that a registry sent is an index (of several images) or the manifest of one. */
+export function isIndex(json: string): boolean {
+  const shape = z.object({ manifests: z.array(z.unknown()) });
+  return shape.safeParse(parseJson('manifest', json)).success;
+}
 
 export type Descriptor = z.infer<typeof descriptor>;
 export type OciIndex = z.infer<typeof index>;

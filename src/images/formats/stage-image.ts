@@ -13,9 +13,10 @@ import { applyLayer } from '../unpack/apply-layer.ts';
 import { compressionOf } from '../unpack/layer-source.ts';
 import { lstatOf, resolveParts, splitEntryName } from '../unpack/rooted-path.ts';
 import { UnpackBudget, type UnpackLimits } from '../unpack/unpack-limits.ts';
-import { hostArchitecture, type ImageSource, type RootfsConfig } from './image-source.ts';
+import { chooseDescriptor, chooseDockerImage } from './choose-image.ts';
+import type { ImageChoice, ImageSource, RootfsConfig } from './image-source.ts';
 import {
-  type Descriptor,
+  ociManifestType,
   parseConfig,
   parseDockerManifest,
   parseIndex,
@@ -23,6 +24,7 @@ import {
   readDocument,
   unreadable,
 } from './oci-documents.ts';
+import { hostPlatform } from './platform.ts';
 import { diffIdOf, rootfsConfig } from './rootfs-config.ts';
 
 export interface StagingPlace {
@@ -33,7 +35,6 @@ export interface StagingPlace {
   readonly signal?: AbortSignal | undefined;
 }
 
-const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 const configType = 'application/vnd.oci.image.config.v1+json';
 const layerType = 'application/vnd.oci.image.layer.v1.tar';
 const maxIndexDepth = 4;
@@ -43,8 +44,8 @@ export async function stageImage(source: ImageSource, place: StagingPlace): Prom
   try {
     if (source.kind === 'rootfs') return await stageRootfs(source, place);
     const directory = await directoryOf(source.path, place);
-    if (source.kind === 'oci-layout') return await stageLayout(directory, place);
-    return await stageDockerArchive(directory, place);
+    if (source.kind === 'oci-layout') return await stageLayout(directory, source, place);
+    return await stageDockerArchive(directory, source, place);
   } catch (error) {
     if (isSlipwayError(error) || systemCode(error) !== 'ENOENT') throw error;
     throw new SlipwayError(
@@ -65,42 +66,37 @@ async function directoryOf(path: string, { scratch, limits, signal }: StagingPla
   return directory;
 }
 
-async function stageLayout(layout: string, { staging }: StagingPlace): Promise<Digest> {
+async function stageLayout(layout: string, choice: ImageChoice, { staging }: StagingPlace): Promise<Digest> {
   const blob = (digest: Digest) => join(layout, 'blobs', 'sha256', hexOf(digest));
-  const manifestDigest = await findManifest(join(layout, 'index.json'), blob);
+  const manifestDigest = await findManifest(join(layout, 'index.json'), { blob, choice });
   await staging.addFile(blob(manifestDigest), manifestDigest);
   const manifest = parseManifest(await readDocument(staging.pathOf(manifestDigest)));
   for (const { digest } of [manifest.config, ...manifest.layers]) await staging.addFile(blob(digest), digest);
   return manifestDigest;
 }
 
-/** Walks from the index to the manifest for this machine. */
-async function findManifest(indexPath: string, blob: (digest: Digest) => string): Promise<Digest> {
+/** Walks from the index to the manifest that was asked for; names are given in the outermost index alone. */
+async function findManifest(
+  indexPath: string,
+  { blob, choice }: { blob: (digest: Digest) => string; choice: ImageChoice },
+): Promise<Digest> {
   let path = indexPath;
   for (let depth = 0; depth < maxIndexDepth; depth += 1) {
-    const chosen = chooseManifest(parseIndex(await readDocument(path)).manifests);
+    const { manifests } = parseIndex(await readDocument(path));
+    const chosen = chooseDescriptor(manifests, depth === 0 ? choice : { platform: choice.platform });
     if (!/index|manifest\.list/.test(chosen.mediaType ?? '')) return chosen.digest;
     path = blob(chosen.digest);
   }
   throw unreadable('index', 'it points from index to index');
 }
 
-function chooseManifest(manifests: readonly Descriptor[]): Descriptor {
-  const [only, ...others] = manifests;
-  if (only !== undefined && others.length === 0) return only;
-  const architecture = hostArchitecture();
-  const mine = manifests.filter(
-    ({ platform }) => platform?.os === 'linux' && platform.architecture === architecture,
-  );
-  const [first] = mine;
-  if (first !== undefined && mine.length === 1) return first;
-  throw unreadable('index', `it holds ${mine.length} images for linux/${architecture}; export a single one`);
-}
-
-async function stageDockerArchive(directory: string, { staging }: StagingPlace): Promise<Digest> {
+async function stageDockerArchive(
+  directory: string,
+  choice: ImageChoice,
+  { staging }: StagingPlace,
+): Promise<Digest> {
   const at = (name: string) => fileInArchive(directory, name);
-  const [image] = parseDockerManifest(await readDocument(at('manifest.json')));
-  if (image === undefined) throw unreadable('manifest.json', 'it is empty');
+  const image = chooseDockerImage(parseDockerManifest(await readDocument(at('manifest.json'))), choice);
   const config = await staging.addFile(at(image.Config));
   const layers: Digest[] = [];
   for (const layer of image.Layers) layers.push(await staging.addFile(at(layer)));
@@ -120,7 +116,7 @@ async function stageRootfs(
 ): Promise<Digest> {
   const layer = await staging.addFile(path);
   const diffId = await diffIdOf(staging.pathOf(layer), new UnpackBudget(limits), signal);
-  const document = rootfsConfig(config, { architecture: hostArchitecture(), diffId });
+  const document = rootfsConfig(config, { architecture: hostPlatform().architecture, diffId });
   return stageManifest(staging, await staging.addBytes(JSON.stringify(document)), [layer]);
 }
 
@@ -142,7 +138,7 @@ async function stageManifest(
   parseConfig(await readDocument(staging.pathOf(config)));
   const manifest = {
     schemaVersion: 2,
-    mediaType: manifestType,
+    mediaType: ociManifestType,
     config: await describe(configType, config),
     layers: await Promise.all(layers.map(describeLayer)),
   };
