@@ -28,15 +28,26 @@ function encode(code: number, payload: Uint8Array): Buffer {
   return record;
 }
 
+/** A record, and how many bytes of the log it takes. */
+export interface SizedRecord {
+  readonly record: LogRecord;
+  readonly sizeBytes: number;
+}
+
 /** Reads records back. An unfinished record at the end (a log still being written) is left out. */
 export async function* readLogRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<LogRecord> {
+  for await (const { record } of readSizedRecords(source)) yield record;
+}
+
+/** `readLogRecords`, for those who will go on reading where a record ended. */
+export async function* readSizedRecords(source: AsyncIterable<Uint8Array>): AsyncGenerator<SizedRecord> {
   let buffer = Buffer.alloc(0);
   for await (const chunk of source) {
     buffer = buffer.length === 0 ? Buffer.from(chunk) : Buffer.concat([buffer, chunk]);
     for (;;) {
       const size = recordSize(buffer);
       if (size === undefined || buffer.length < size) break;
-      yield decode(buffer.readUInt8(0), buffer.subarray(headerBytes, size));
+      yield { record: decode(buffer.readUInt8(0), buffer.subarray(headerBytes, size)), sizeBytes: size };
       buffer = buffer.subarray(size);
     }
   }

@@ -19,6 +19,7 @@ import {
   type EngineLogger,
   type RunEngineConfig,
 } from './engine-context.ts';
+import { type FollowOptions, followRun, type RunUpdate } from './follow-run.ts';
 import { keepLeases } from './keep-leases.ts';
 import { type ReadLogOptions, readLog } from './read-log.ts';
 import { recover } from './recover.ts';
@@ -40,6 +41,8 @@ export interface RunEngine {
   waitFor(id: RunId, signal: AbortSignal): Promise<Run>;
   /** The captured output from its beginning; with `follow` it goes on until the run has finished. */
   readLog(id: RunId, options: ReadLogOptions): AsyncIterable<LogRecord>;
+  /** State and output as they change, from a place on, until the run has finished (follow-run.ts). */
+  follow(id: RunId, options: FollowOptions): AsyncIterable<RunUpdate>;
   /** Recovers what an earlier engine left, then begins to execute. */
   start(): Promise<void>;
   /**
@@ -112,6 +115,10 @@ class Engine implements RunEngine {
 
   readLog(id: RunId, options: ReadLogOptions): AsyncIterable<LogRecord> {
     return readLog(this.#context, id, options);
+  }
+
+  follow(id: RunId, options: FollowOptions): AsyncIterable<RunUpdate> {
+    return followRun(this.#context, id, options);
   }
 
   async start(): Promise<void> {
