@@ -7,7 +7,7 @@
  * here too. A claimed run may be written only with its newest fencing token; an outdated one throws
  * SlipwayError `stale-token` (kind conflict) and changes nothing.
  */
-import type { Principal, Token } from '../model/principal.ts';
+import type { Principal, Token, TokenId } from '../model/principal.ts';
 import type { Namespace, PrincipalId, Run, RunId, RunOrder, RunResult, RunState } from '../model/run.ts';
 
 export interface Store extends AsyncDisposable {
@@ -54,12 +54,29 @@ export interface Store extends AsyncDisposable {
   /** @throws SlipwayError `principal-not-found`, `token-exists` */
   createToken(token: Token): Promise<void>;
   /** The principal of a token that is not revoked. */
-  findByTokenHash(
-    hash: string,
-  ): Promise<{ readonly token: Token; readonly principal: Principal } | undefined>;
+  findByTokenHash(hash: string): Promise<OwnedToken | undefined>;
+  /** Of one namespace, revoked ones too, oldest first. */
+  listTokens(query: { readonly namespace: Namespace }): Promise<readonly OwnedToken[]>;
+  /**
+   * From now on the token opens nothing; one that is revoked stays as it is.
+   *
+   * @throws SlipwayError `token-not-found`, also for one of another namespace
+   */
+  revokeToken(revocation: TokenRevocation): Promise<OwnedToken>;
 
   /** Whether a write would succeed now, for readiness; throws SlipwayError with the reason. */
   check(): Promise<void>;
+}
+
+export interface OwnedToken {
+  readonly token: Token;
+  readonly principal: Principal;
+}
+
+export interface TokenRevocation {
+  readonly namespace: Namespace;
+  readonly id: TokenId;
+  readonly at: number;
 }
 
 export interface NewRun {

@@ -375,6 +375,35 @@ function testPrincipals(createPlace: () => Promise<StorePlace>): void {
     const orphan = { ...token, id: createId('token', 3), hash: 'h4', principal: samplePrincipal().id };
     await assertFails(bench.store.createToken(orphan), 'principal-not-found');
   });
+
+  it('lists the tokens of a namespace and revokes them, once and for good', async () => {
+    const { store, principal } = bench;
+    const other = samplePrincipal({ namespace: 'other', name: 'eve' });
+    await store.createPrincipal(other);
+    const make = (createdAt: number, owner: string, hash: string) => ({
+      id: createId('token', createdAt),
+      principal: owner === 'eve' ? other.id : principal.id,
+      hash,
+      createdAt,
+      revokedAt: null,
+    });
+    const [first, second, foreign] = [make(1, 'us', 'a1'), make(2, 'us', 'a2'), make(3, 'eve', 'a3')];
+    for (const token of [second, first, foreign]) await store.createToken(token);
+    const { namespace } = principal;
+    assert.deepEqual(await store.listTokens({ namespace }), [
+      { token: first, principal },
+      { token: second, principal },
+    ]);
+    const revoked = { token: { ...first, revokedAt: 9 }, principal };
+    assert.deepEqual(await store.revokeToken({ namespace, id: first.id, at: 9 }), revoked);
+    assert.equal(await store.findByTokenHash('a1'), undefined);
+    assert.deepEqual(await store.revokeToken({ namespace, id: first.id, at: 10 }), revoked);
+    assert.deepEqual((await store.listTokens({ namespace }))[0], revoked);
+    assert.notEqual(await store.findByTokenHash('a2'), undefined);
+    await assertFails(store.revokeToken({ namespace, id: foreign.id, at: 9 }), 'token-not-found');
+    await assertFails(store.revokeToken({ namespace, id: createId('token', 4), at: 9 }), 'token-not-found');
+    assert.notEqual(await store.findByTokenHash('a3'), undefined);
+  });
 }
 
 function testDurability(createPlace: () => Promise<StorePlace>): void {

@@ -7,7 +7,14 @@ import { cancelRun } from './cancel-run.ts';
 import { checkWrite } from './check-write.ts';
 import { claimRuns } from './claim-runs.ts';
 import { finishRun, requeueRun, startRun } from './fenced-writes.ts';
-import { createPrincipal, createToken, findByTokenHash, findPrincipal } from './principals.ts';
+import {
+  createPrincipal,
+  createToken,
+  findByTokenHash,
+  findPrincipal,
+  listTokens,
+  revokeToken,
+} from './principals.ts';
 import { countRuns, getRun, isBlobReferenced, listRuns, listSubmitted } from './read-runs.ts';
 import { recoverRuns } from './recover-runs.ts';
 import { renewLeases } from './renew-leases.ts';
@@ -22,6 +29,7 @@ export const reads = {
   isBlobReferenced,
   findPrincipal,
   findByTokenHash,
+  listTokens,
 };
 
 /** Operations that write. */
@@ -37,6 +45,7 @@ export const writes = {
   recoverRuns,
   createPrincipal,
   createToken,
+  revokeToken,
   checkWrite,
 };
 

@@ -2,6 +2,7 @@
 import { SlipwayError } from '../../base/errors.ts';
 import type { Principal, Token } from '../../model/principal.ts';
 import { parsePrincipalRow, parseTokenRow } from '../principal-row.ts';
+import type { OwnedToken, TokenRevocation } from '../store.ts';
 import type { StoreContext } from './context.ts';
 
 /** Makes the namespace too, if this is its first principal. @throws SlipwayError `principal-exists` */
@@ -67,21 +68,77 @@ async function assertPrincipalExists(context: StoreContext, token: Token): Promi
 }
 
 /** The owner of a token that is not revoked. */
-export async function findByTokenHash(
-  context: StoreContext,
-  hash: string,
-): Promise<{ readonly token: Token; readonly principal: Principal } | undefined> {
-  const token = await context.db
-    .selectFrom('tokens')
-    .selectAll()
-    .where('hash', '=', hash)
-    .where('revoked_at', 'is', null)
+export async function findByTokenHash(context: StoreContext, hash: string): Promise<OwnedToken | undefined> {
+  const row = await selectTokens(context)
+    .where('tokens.hash', '=', hash)
+    .where('tokens.revoked_at', 'is', null)
     .executeTakeFirst();
-  if (!token) return undefined;
-  const principal = await context.db
-    .selectFrom('principals')
-    .selectAll()
-    .where('id', '=', token.principal)
-    .executeTakeFirstOrThrow();
+  return row && parseOwnedToken(row);
+}
+
+/** Oldest first. */
+export async function listTokens(
+  context: StoreContext,
+  { namespace }: { readonly namespace: string },
+): Promise<readonly OwnedToken[]> {
+  const rows = await selectTokens(context)
+    .where('principals.namespace', '=', namespace)
+    .orderBy('tokens.created_at')
+    .orderBy('tokens.id')
+    .execute();
+  return rows.map(parseOwnedToken);
+}
+
+/** @throws SlipwayError `token-not-found` */
+export async function revokeToken(
+  context: StoreContext,
+  { namespace, id, at }: TokenRevocation,
+): Promise<OwnedToken> {
+  const find = () =>
+    selectTokens(context)
+      .where('tokens.id', '=', id)
+      .where('principals.namespace', '=', namespace)
+      .executeTakeFirst();
+  if (!(await find())) throw tokenNotFound(id);
+  await context.db
+    .updateTable('tokens')
+    .set({ revoked_at: at })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .execute();
+  const row = await find();
+  if (!row) throw tokenNotFound(id);
+  return parseOwnedToken(row);
+}
+
+/** Tokens with their principals, whose columns have names of their own. */
+function selectTokens({ db }: StoreContext) {
+  return db
+    .selectFrom('tokens')
+    .innerJoin('principals', 'principals.id', 'tokens.principal')
+    .selectAll('tokens')
+    .select([
+      'principals.namespace as owner_namespace',
+      'principals.name as owner_name',
+      'principals.role as owner_role',
+      'principals.created_at as owner_created_at',
+    ]);
+}
+
+type TokenRow = Awaited<ReturnType<ReturnType<typeof selectTokens>['executeTakeFirstOrThrow']>>;
+
+function parseOwnedToken(row: TokenRow): OwnedToken {
+  const { owner_namespace, owner_name, owner_role, owner_created_at, ...token } = row;
+  const principal = {
+    id: token.principal,
+    namespace: owner_namespace,
+    name: owner_name,
+    role: owner_role,
+    created_at: owner_created_at,
+  };
   return { token: parseTokenRow(token), principal: parsePrincipalRow(principal) };
+}
+
+function tokenNotFound(id: string): SlipwayError {
+  return new SlipwayError('not-found', 'token-not-found', `There is no token ${id}. List them first.`);
 }

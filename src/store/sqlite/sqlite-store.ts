@@ -8,7 +8,16 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { Principal, Token } from '../../model/principal.ts';
 import type { RunId, RunResult, RunState } from '../../model/run.ts';
 import type { Input, OperationName, Output } from '../operations/operations.ts';
-import type { Claim, FencedWrite, NewRun, Recovery, Renewal, RunQuery, Store } from '../store.ts';
+import type {
+  Claim,
+  FencedWrite,
+  NewRun,
+  Recovery,
+  Renewal,
+  RunQuery,
+  Store,
+  TokenRevocation,
+} from '../store.ts';
 import { WorkerLink } from './worker-link.ts';
 
 export interface SqliteStoreOptions {
@@ -119,6 +128,14 @@ class SqliteStore implements Store {
 
   findByTokenHash(hash: string) {
     return this.#call('findByTokenHash', hash);
+  }
+
+  listTokens(query: { readonly namespace: string }) {
+    return this.#call('listTokens', query);
+  }
+
+  revokeToken(revocation: TokenRevocation) {
+    return this.#call('revokeToken', revocation);
   }
 
   check() {
