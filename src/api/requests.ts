@@ -47,6 +47,15 @@ export const logsQuery = z.strictObject({
   follow: flag.describe('Go on until the run has ended.'),
 });
 
+/** Loose: there are other headers. */
+export const eventHeaders = z.looseObject({
+  'last-event-id': z
+    .string()
+    .max(64)
+    .optional()
+    .describe('The id of the last event that came: only what is new since is sent.'),
+});
+
 export const listQuery = z.strictObject({
   limit: z
     .string()

@@ -4,6 +4,7 @@ import { limitsSchema } from '../model/limits.ts';
 import { runStates } from '../model/run.ts';
 import { outcomeSchema, usageSchema } from '../model/run-schema.ts';
 import { digestText } from './texts.ts';
+import { logLineSchema } from './views.ts';
 
 const time = z.string().describe('RFC 3339, in UTC.');
 const usageViewSchema = usageSchema
@@ -64,6 +65,15 @@ export const runViewSchema = runSummarySchema
   })
   .meta({ id: 'Run' });
 
+/** The data of one server-sent event of `/v1/runs/{id}/events`, whose name is its `type`. */
+export const runEventSchema = z
+  .discriminatedUnion('type', [
+    z.object({ type: z.literal('state'), run: runSummarySchema }),
+    ...logLineSchema.options,
+    z.object({ type: z.literal('finished'), run: runSummarySchema }),
+  ])
+  .meta({ id: 'RunEvent' });
+
 export const runListSchema = z
   .object({
     runs: z.array(runSummarySchema),
@@ -77,6 +87,7 @@ export const fileListSchema = z
 
 export type RunSummary = z.infer<typeof runSummarySchema>;
 export type RunView = z.infer<typeof runViewSchema>;
+export type RunEvent = z.infer<typeof runEventSchema>;
 export type RunList = z.infer<typeof runListSchema>;
 export type FileList = z.infer<typeof fileListSchema>;
 export type FileView = z.infer<typeof fileViewSchema>;

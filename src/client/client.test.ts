@@ -106,7 +106,10 @@ describe('the client', () => {
     await pair.stage.runs.waiters(1);
     waiting.abort(reason);
     await assert.rejects(wait, reason);
-    await assert.rejects(collect(pair.client.followLog(run.id, AbortSignal.abort(reason))), reason);
+    await assert.rejects(
+      collect(pair.client.followLog(run.id, { signal: AbortSignal.abort(reason) })),
+      reason,
+    );
   });
 
   test('speaks over a Unix socket', async () => {

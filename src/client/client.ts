@@ -8,6 +8,8 @@ import type { z } from 'zod';
 import type { FileList, RunList, RunView } from '../api/run-view.ts';
 import { fileListSchema, runListSchema, runViewSchema } from '../api/run-view.ts';
 import type { SubmitRequestInput } from '../api/submit-request.ts';
+import type { CreateTokenRequest, IssuedTokenView, TokenList, TokenView } from '../api/token-view.ts';
+import { issuedTokenSchema, tokenListSchema, tokenViewSchema } from '../api/token-view.ts';
 import type { BlobView, ImageList, ImageView, Readiness } from '../api/views.ts';
 import { blobViewSchema, imageListSchema, imageViewSchema, readinessSchema } from '../api/views.ts';
 import type { Digest } from '../base/digest.ts';
@@ -15,6 +17,8 @@ import { SlipwayError } from '../base/errors.ts';
 import type { LogRecord } from '../model/output-log.ts';
 import type { StreamName } from '../model/program.ts';
 import type { RunState } from '../model/run.ts';
+import type { FollowOptions, RunUpdate } from './follow-run.ts';
+import { followRun } from './follow-run.ts';
 import { readLogLines } from './log-lines.ts';
 import { throwProblem } from './problem-reply.ts';
 import type { Exchange, Target } from './transport.ts';
@@ -45,13 +49,19 @@ export interface Client {
   cancelRun(id: string, reason?: string, signal?: AbortSignal): Promise<RunView>;
   /** The output with its streams and cuts told apart. */
   readLog(id: string, query?: ReadLogQuery, signal?: AbortSignal): AsyncIterable<LogRecord>;
-  /** `readLog` from the beginning until the run has ended. */
-  followLog(id: string, signal?: AbortSignal): AsyncIterable<LogRecord>;
+  /** States and output from the beginning until the run has finished, over lost connections and restarts. */
+  followRun(id: string, options?: FollowOptions): AsyncIterable<RunUpdate>;
+  /** The output alone of `followRun`. */
+  followLog(id: string, options?: FollowOptions): AsyncIterable<LogRecord>;
   listFiles(id: string, signal?: AbortSignal): Promise<FileList>;
   readFile(id: string, path: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   uploadBlob(content: AsyncIterable<Uint8Array>, expected?: Digest, signal?: AbortSignal): Promise<BlobView>;
   listImages(signal?: AbortSignal): Promise<ImageList>;
   getImage(reference: string, signal?: AbortSignal): Promise<ImageView>;
+  /** For operators, as the next two. The secret is in no other reply. */
+  createToken(request: CreateTokenRequest, signal?: AbortSignal): Promise<IssuedTokenView>;
+  listTokens(signal?: AbortSignal): Promise<TokenList>;
+  revokeToken(id: string, signal?: AbortSignal): Promise<TokenView>;
   /** Whether runs can be executed now, with reasons; does not throw when not. */
   readiness(signal?: AbortSignal): Promise<Readiness>;
 }
@@ -66,13 +76,23 @@ export function createClient(target: Target): Client {
     cancelRun: (id, reason, signal) =>
       post(target, `${runPath(id)}/cancel`, runViewSchema, { body: { reason }, signal }),
     readLog: (id, query, signal) => readLog(target, id, { query, signal }),
-    followLog: (id, signal) => readLog(target, id, { query: { follow: true }, signal }),
+    followRun: (id, options = {}) =>
+      followRun((last) => openEvents(target, id, { last, ...options }), options),
+    followLog: (id, options) => onlyRecords(client.followRun(id, options)),
     listFiles: (id, signal) => get(target, `${runPath(id)}/files`, fileListSchema, signal),
     readFile: (id, path, signal) => readBytes(target, `${runPath(id)}/files/${encodePath(path)}`, signal),
     uploadBlob: (content, expected, signal) => uploadBlob(target, content, { digest: expected, signal }),
     listImages: (signal) => get(target, '/v1/images', imageListSchema, signal),
     getImage: (reference, signal) =>
       get(target, `/v1/images/${encodePath(reference)}`, imageViewSchema, signal),
+    createToken: (request, signal) =>
+      post(target, '/v1/tokens', issuedTokenSchema, { body: request, signal }),
+    listTokens: (signal) => get(target, '/v1/tokens', tokenListSchema, signal),
+    revokeToken: (id, signal) =>
+      post(target, `/v1/tokens/${encodeURIComponent(id)}/revoke`, tokenViewSchema, {
+        body: undefined,
+        signal,
+      }),
     readiness: (signal) => readiness(target, signal),
   };
   return client;
@@ -91,13 +111,10 @@ async function post<Shape extends z.ZodType>(
   target: Target,
   path: string,
   shape: Shape,
-  { body, signal }: { readonly body: object; readonly signal: AbortSignal | undefined },
+  { body, signal }: { readonly body: object | undefined; readonly signal: AbortSignal | undefined },
 ): Promise<z.infer<Shape>> {
-  const headers = { 'content-type': 'application/json' };
-  return parseReply(
-    await succeed(target, { method: 'POST', path, headers, body: JSON.stringify(body), signal }),
-    shape,
-  );
+  const content = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  return parseReply(await succeed(target, { method: 'POST', path, ...content, signal }), shape);
 }
 
 async function waitRun(target: Target, id: string, signal?: AbortSignal): Promise<RunView> {
@@ -121,6 +138,29 @@ async function* readLog(
   const headers = { accept: 'application/x-ndjson' };
   const path = `${runPath(id)}/logs${queryText({ ...query })}`;
   yield* readLogLines(await succeed(target, { method: 'GET', path, headers, signal }));
+}
+
+interface EventsRequest {
+  readonly last: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function openEvents(
+  target: Target,
+  id: string,
+  { last, signal }: EventsRequest,
+): Promise<IncomingMessage> {
+  const headers = { accept: 'text/event-stream', ...(last !== undefined && { 'last-event-id': last }) };
+  const reply = await succeed(target, { method: 'GET', path: `${runPath(id)}/events`, headers, signal });
+  if (reply.headers['content-type']?.startsWith('text/event-stream')) return reply;
+  reply.destroy();
+  throw badReply('it is not a stream of events');
+}
+
+async function* onlyRecords(updates: AsyncIterable<RunUpdate>): AsyncGenerator<LogRecord> {
+  for await (const update of updates) {
+    if (update.kind === 'output' || update.kind === 'cut') yield update;
+  }
 }
 
 async function* readBytes(target: Target, path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {

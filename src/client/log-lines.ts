@@ -1,4 +1,5 @@
 /** The lines of `application/x-ndjson` logs as records. */
+import type { LogLine } from '../api/views.ts';
 import { logLineSchema } from '../api/views.ts';
 import type { LogRecord } from '../model/output-log.ts';
 import { badReply } from './transport.ts';
@@ -27,10 +28,13 @@ export async function* readLogLines(reply: AsyncIterable<Uint8Array>): AsyncGene
 
 function parseLine(text: string): LogRecord {
   try {
-    const line = logLineSchema.parse(JSON.parse(text));
-    if (line.type === 'cut') return { kind: 'cut', dropped: line.dropped };
-    return { kind: 'output', stream: line.stream, bytes: Buffer.from(line.base64, 'base64') };
+    return toLogRecord(logLineSchema.parse(JSON.parse(text)));
   } catch (cause) {
     throw badReply('a line of the log has an unexpected shape', cause);
   }
+}
+
+export function toLogRecord(line: LogLine): LogRecord {
+  if (line.type === 'cut') return { kind: 'cut', dropped: line.dropped };
+  return { kind: 'output', stream: line.stream, bytes: Buffer.from(line.base64, 'base64') };
 }

@@ -7,14 +7,14 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, SlipwayError, systemCode } from '../base/errors.ts';
-import { createId, randomText } from '../base/ids.ts';
-import type { Principal } from '../model/principal.ts';
+import { randomText } from '../base/ids.ts';
 import type { Store } from '../store/store.ts';
-import { createTokenSecret, hashToken, isTokenSecret } from './token.ts';
+import { issueToken, type TokenStore } from './issue-token.ts';
+import { hashToken, isTokenSecret } from './token.ts';
 
-type TokenStore = Pick<Store, 'findByTokenHash' | 'findPrincipal' | 'createPrincipal' | 'createToken'>;
+type AdminStore = TokenStore & Pick<Store, 'findByTokenHash'>;
 
-const admin = { namespace: 'default', name: 'admin' } as const;
+const admin = { namespace: 'default', name: 'admin', role: 'operator' } as const;
 
 /**
  * Makes sure that the file holds a token of the operator `admin` that the store accepts.
@@ -23,21 +23,13 @@ const admin = { namespace: 'default', name: 'admin' } as const;
  * @throws SlipwayError `admin-token-unwritable`
  */
 export async function ensureAdminToken(
-  store: TokenStore,
+  store: AdminStore,
   file: string,
   clock: Clock,
 ): Promise<{ created: boolean }> {
   const known = await readToken(file);
   if (known !== undefined && (await isAdminToken(store, known))) return { created: false };
-  const secret = createTokenSecret();
-  const principal = await ensureAdmin(store, clock);
-  await store.createToken({
-    id: createId('token', clock.now()),
-    principal: principal.id,
-    hash: hashToken(secret),
-    createdAt: clock.now(),
-    revokedAt: null,
-  });
+  const { secret } = await issueToken(store, admin, clock);
   await writeDurably(file, `${secret}\n`);
   return { created: true };
 }
@@ -52,18 +44,9 @@ async function readToken(file: string): Promise<string | undefined> {
   }
 }
 
-async function isAdminToken(store: TokenStore, secret: string): Promise<boolean> {
+async function isAdminToken(store: AdminStore, secret: string): Promise<boolean> {
   const found = await store.findByTokenHash(hashToken(secret));
   return found?.principal.role === 'operator';
-}
-
-async function ensureAdmin(store: TokenStore, clock: Clock): Promise<Principal> {
-  const known = await store.findPrincipal(admin);
-  if (known !== undefined) return known;
-  const now = clock.now();
-  const principal: Principal = { ...admin, id: createId('principal', now), role: 'operator', createdAt: now };
-  await store.createPrincipal(principal);
-  return principal;
 }
 
 /** The whole content under its name, or nothing: a new file, synced, renamed, and the directory synced. */

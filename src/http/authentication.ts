@@ -49,6 +49,17 @@ export function callerOf(request: FastifyRequest): Principal {
 }
 
 /**
+ * The principal of a route for operators.
+ *
+ * @throws SlipwayError `operators-only`
+ */
+export function operatorOf(request: FastifyRequest): Principal {
+  const caller = callerOf(request);
+  if (caller.role === 'operator') return caller;
+  throw new SlipwayError('forbidden', 'operators-only', 'This is for operators. Ask one of yours.');
+}
+
+/**
  * A run that the caller may see: its own, or any of its namespace for an operator.
  *
  * @throws SlipwayError `run-not-found`, the same whether it does not exist or belongs to somebody else

@@ -36,12 +36,13 @@ export async function* outputOf(
   }
 }
 
-/** One JSON object per line; bytes in base64, because they need not be text. */
+/** One JSON object per line. */
 export async function* linesOf(records: AsyncIterable<LogRecord>): AsyncGenerator<string> {
   for await (const record of records) yield `${JSON.stringify(toLogLine(record))}\n`;
 }
 
-function toLogLine(record: LogRecord): LogLine {
+/** A record as JSON: bytes in base64, because they need not be text. */
+export function toLogLine(record: LogRecord): LogLine {
   if (record.kind === 'cut') return { type: 'cut', dropped: { ...record.dropped } };
   const base64 = Buffer.from(record.bytes).toString('base64');
   return { type: 'output', stream: record.stream, base64 };

@@ -1,6 +1,6 @@
 /**
  * The HTTP edge: authentication, validation, problem documents, and one file per operation in `routes/`. It decides
- * nothing about runs (runs/ does) and knows no concrete store or starter (app.ts hands them in). Next:
+ * nothing about runs (runs/ does) and knows no concrete store or starter (control-plane.ts hands them in). Next:
  * services.ts (what it needs), schemas/ (what callers write and read), problem.ts (statuses).
  */
 
@@ -18,6 +18,7 @@ import { addOpenApi, openApiRoute } from './openapi.ts';
 import { addRequestLog } from './request-log.ts';
 import { addRouteTable } from './route-table.ts';
 import { cancelRun } from './routes/cancel-run.ts';
+import { followRun } from './routes/follow-run.ts';
 import { getRun } from './routes/get-run.ts';
 import { health, ready } from './routes/health.ts';
 import { home } from './routes/home.ts';
@@ -27,6 +28,7 @@ import { listRuns } from './routes/list-runs.ts';
 import { readFile } from './routes/read-file.ts';
 import { readLogs } from './routes/read-logs.ts';
 import { submitRun } from './routes/submit-run.ts';
+import { createToken, listTokens, revokeToken } from './routes/tokens.ts';
 import { uploadBlob } from './routes/upload-blob.ts';
 import type { HttpServices } from './services.ts';
 import { compileValidator } from './validation.ts';
@@ -40,17 +42,21 @@ const routes = [
   getRun,
   cancelRun,
   readLogs,
+  followRun,
   listFiles,
   readFile,
   uploadBlob,
   listImages,
   getImage,
+  createToken,
+  listTokens,
+  revokeToken,
 ] as const;
 
 const maxConnections = 1024;
 
 /**
- * A server that does not listen yet: `await app.ready()` and `app.inject` in tests, `app.listen` in app.ts.
+ * A server that does not listen yet: `await app.ready()` and `app.inject` in tests, `app.listen` in control-plane.ts.
  * `app.close()` ends followers and waiters first.
  *
  * @param logger pino or alike; without one nothing is logged

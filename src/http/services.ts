@@ -1,17 +1,19 @@
-/** What the routes need from the rest of Slipway; app.ts hands it in. */
+/** What the routes need from the rest of Slipway; control-plane.ts hands it in. */
 import type { Clock } from '../base/clock.ts';
 import type { Digest } from '../base/digest.ts';
 import type { Limits } from '../model/limits.ts';
 import type { LogRecord } from '../model/output-log.ts';
 import type { Namespace, PrincipalId, Run, RunId, RunOrder } from '../model/run.ts';
+import type { FollowOptions, RunUpdate } from '../runs/follow-run.ts';
 import type { Starter } from '../starter/starter.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { RunPage, RunQuery, Store } from '../store/store.ts';
+import type { TokenStore } from './issue-token.ts';
 
 export interface HttpServices {
   readonly runs: RunService;
   readonly blobs: Blobs;
-  readonly store: Pick<Store, 'findByTokenHash' | 'check'>;
+  readonly store: TokenStore & Pick<Store, 'findByTokenHash' | 'listTokens' | 'revokeToken' | 'check'>;
   readonly starter: Pick<Starter, 'probe' | 'listImages' | 'resolveImage'>;
   readonly clock: Clock;
   readonly settings: HttpSettings;
@@ -41,6 +43,8 @@ export interface RunService {
   waitFor(id: RunId, signal: AbortSignal): Promise<Run>;
   /** The captured output from its beginning; with `follow` it goes on until the run has ended. */
   readLog(id: RunId, options: ReadLogOptions): AsyncIterable<LogRecord>;
+  /** State and output as they change, from a place on, until the run has finished. */
+  follow(id: RunId, options: FollowOptions): AsyncIterable<RunUpdate>;
 }
 
 export interface ReadLogOptions {

@@ -1,12 +1,14 @@
 /** From the model to the API's shapes. */
 
 import type { FileList, FileView, RunSummary, RunView } from '../api/run-view.ts';
+import type { TokenView } from '../api/token-view.ts';
 import type { ImageSummary, ImageView } from '../api/views.ts';
 import type { Image } from '../model/image.ts';
 import type { OutputPreview } from '../model/output-preview.ts';
 import type { Program } from '../model/program.ts';
 import type { FileRef, Run, RunResult } from '../model/run.ts';
 import { isFinished } from '../model/run.ts';
+import type { OwnedToken } from '../store/store.ts';
 
 export function toRunSummary(run: Run): RunSummary {
   const result = resultOf(run);
@@ -83,6 +85,16 @@ export function toImageView(image: Image): ImageView {
     workdir: image.workdir,
     entrypoint: [...image.entrypoint],
     cmd: [...image.cmd],
+  };
+}
+
+export function toTokenView({ token, principal }: OwnedToken): TokenView {
+  return {
+    id: token.id,
+    name: principal.name,
+    role: principal.role,
+    createdAt: isoTime(token.createdAt),
+    revokedAt: token.revokedAt === null ? null : isoTime(token.revokedAt),
   };
 }
 

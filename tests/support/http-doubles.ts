@@ -12,14 +12,15 @@ import { hashToken } from '../../src/http/token.ts';
 import type { Image } from '../../src/model/image.ts';
 import { defaultImageUser } from '../../src/model/image.ts';
 import type { LogRecord } from '../../src/model/output-log.ts';
-import type { Principal, Role } from '../../src/model/principal.ts';
+import type { Principal, Role, Token } from '../../src/model/principal.ts';
 import type { Run, RunId, RunResult } from '../../src/model/run.ts';
 import { isFinished } from '../../src/model/run.ts';
 import type { Usage } from '../../src/model/usage.ts';
+import type { FollowOptions, RunUpdate } from '../../src/runs/follow-run.ts';
 import type { Probe } from '../../src/runtime/driver.ts';
 import type { Starter } from '../../src/starter/starter.ts';
 import type { Blobs } from '../../src/store/blobs.ts';
-import type { RunPage, RunQuery } from '../../src/store/store.ts';
+import type { OwnedToken, RunPage, RunQuery, TokenRevocation } from '../../src/store/store.ts';
 
 export const usage: Usage = {
   wallMs: 1200,
@@ -96,6 +97,26 @@ export class ScriptedRuns implements RunService {
       } else if (follow && !isFinished(this.#known(id).status)) {
         await this.#change(signal);
       } else return;
+    }
+  }
+
+  async *follow(id: RunId, { after, signal }: FollowOptions): AsyncGenerator<RunUpdate> {
+    let { position, state } = after;
+    while (!signal.aborted) {
+      const run = this.#known(id);
+      if (run.status.state !== state && !isFinished(run.status)) {
+        state = run.status.state;
+        yield { kind: 'state', run, place: { position, state } };
+      }
+      for (const record of (this.logs.get(id) ?? []).slice(position)) {
+        position++; // here, a record counts as one
+        yield { kind: 'record', record, place: { position, state } };
+      }
+      if (isFinished(run.status)) {
+        yield { kind: 'state', run, place: { position, state: run.status.state } };
+        return;
+      }
+      if (this.#known(id) === run && (this.logs.get(id) ?? []).length <= position) await this.#change(signal);
     }
   }
 
@@ -234,26 +255,57 @@ export class ScriptedStarter implements Pick<Starter, 'probe' | 'listImages' | '
   }
 }
 
-/** Principals by their tokens, as a store answers. */
+/** Principals and tokens in memory, as a store keeps them. */
 export class ScriptedTokens {
-  readonly #byHash = new Map<string, Principal>();
+  readonly #principals: Principal[] = [];
+  readonly #tokens: Token[] = [];
   readonly problems: Error[] = [];
 
   add(secret: string, name: string, role: Role, namespace = 'default'): Principal {
     const principal: Principal = { id: createId('principal', 0), namespace, name, role, createdAt: 0 };
-    this.#byHash.set(hashToken(secret), principal);
+    this.#principals.push(principal);
+    const hash = hashToken(secret);
+    const id = createId('token', 0);
+    this.#tokens.push({ id, principal: principal.id, hash, createdAt: 0, revokedAt: null });
     return principal;
   }
 
-  async findByTokenHash(hash: string) {
-    const principal = this.#byHash.get(hash);
-    if (principal === undefined) return undefined;
-    const token = { id: createId('token', 0), principal: principal.id, hash, createdAt: 0, revokedAt: null };
-    return { principal, token };
+  async findByTokenHash(hash: string): Promise<OwnedToken | undefined> {
+    return this.#owned().find(({ token }) => token.hash === hash && token.revokedAt === null);
+  }
+
+  async findPrincipal({ namespace, name }: { namespace: string; name: string }) {
+    return this.#principals.find((known) => known.namespace === namespace && known.name === name);
+  }
+
+  async createPrincipal(principal: Principal): Promise<void> {
+    this.#principals.push(principal);
+  }
+
+  async createToken(token: Token): Promise<void> {
+    this.#tokens.push(token);
+  }
+
+  async listTokens({ namespace }: { namespace: string }): Promise<OwnedToken[]> {
+    return this.#owned().filter(({ principal }) => principal.namespace === namespace);
+  }
+
+  async revokeToken({ namespace, id, at }: TokenRevocation): Promise<OwnedToken> {
+    const found = (await this.listTokens({ namespace })).find(({ token }) => token.id === id);
+    if (!found) throw new SlipwayError('not-found', 'token-not-found', `There is no token ${id}.`);
+    const revoked = { ...found.token, revokedAt: found.token.revokedAt ?? at };
+    this.#tokens.splice(this.#tokens.indexOf(found.token), 1, revoked);
+    return { ...found, token: revoked };
   }
 
   async check(): Promise<void> {
     const problem = this.problems[0];
     if (problem !== undefined) throw problem;
+  }
+
+  #owned(): OwnedToken[] {
+    return this.#tokens.flatMap((token) =>
+      this.#principals.filter(({ id }) => id === token.principal).map((principal) => ({ token, principal })),
+    );
   }
 }

@@ -56,7 +56,9 @@ function recordsOf(run: Run, { request, services, query }: LogReply) {
 }
 
 async function sendLines(run: Run, context: LogReply): Promise<FastifyReply> {
-  const lines = Readable.from(linesOf(recordsOf(run, context)), { objectMode: false });
+  const lines = Readable.from(headersFirst(linesOf(recordsOf(run, context)), context.reply), {
+    objectMode: false,
+  });
   return context.reply.type(ndjson).serializer(String).send(lines);
 }
 
@@ -70,6 +72,16 @@ async function sendBytes(run: Run, context: LogReply): Promise<FastifyReply> {
   } else {
     reply.trailer(droppedHeader, async () => String(dropped.total));
   }
-  const bytes = Readable.from(outputOf(recordsOf(run, context), dropped), { objectMode: false });
+  const output = headersFirst(outputOf(recordsOf(run, context), dropped), reply);
+  const bytes = Readable.from(output, { objectMode: false });
   return reply.type('application/octet-stream').send(bytes);
+}
+
+/** Sends the headers when the stream is first asked for something, and not with the first output, which may take long. */
+async function* headersFirst<Piece>(
+  pieces: AsyncIterable<Piece>,
+  reply: FastifyReply,
+): AsyncGenerator<Piece> {
+  reply.raw.flushHeaders();
+  yield* pieces;
 }
