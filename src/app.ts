@@ -1,40 +1,28 @@
 /**
- * The composition root: the only file that knows concrete classes. It makes three things: the starter of this
- * process (for `slipway run` as root, and for the service), the service (a starter that starts a control plane),
- * and the control plane itself, which runs unprivileged in a process of its own.
+ * The composition root of the process with privileges: the starter of this process (for `slipway run` as root, and
+ * for the service), and the service (a starter that starts a control plane). It loads nothing of HTTP and store:
+ * the control plane runs unprivileged in a process of its own, whose root is control-plane.ts.
  */
 import { chmod, chown, mkdir } from 'node:fs/promises';
-import { Socket } from 'node:net';
 import path from 'node:path';
-import { type Logger, pino } from 'pino';
-import { systemClock } from './base/clock.ts';
 import { randomText } from './base/ids.ts';
 import type { Config } from './config/config.ts';
 import { readEnvironment } from './config/env.ts';
-import { adminTokenPath } from './config/secrets.ts';
-import { ensureAdminToken } from './http/admin-token.ts';
-import { createHttpServer } from './http/server.ts';
 import { createImageStore, type ImageStore } from './images/image-store.ts';
-import { createRunEngine } from './runs/run-engine.ts';
 import { createOciDriver } from './runtime/oci/driver.ts';
 import { isStarterAlive } from './runtime/oci/host/starters.ts';
-import { starterDescriptor } from './starter/control-plane-process.ts';
 import { readInstallId } from './starter/install-id.ts';
 import { createLocalStarter } from './starter/local-starter.ts';
 import { assertReadableBy, findSystemUser } from './starter/program-user.ts';
 import { keepSweeping, type ReaperOptions, sweep } from './starter/reaper.ts';
-import { createRemoteStarter } from './starter/remote/remote-starter.ts';
 import { lockService } from './starter/service-lock.ts';
 import type { Starter } from './starter/starter.ts';
 import { superviseControlPlane } from './starter/supervise.ts';
-import { createLocalBlobs } from './store/local-blobs.ts';
-import { createSqliteStore } from './store/sqlite/sqlite-store.ts';
-import { version } from './version.ts';
 
 const serviceUser = 'slipway';
 const sweepIntervalMs = 60_000;
-const drainMs = 20_000;
-const maxBodyBytes = 32 * 1024 * 1024;
+/** How long the control plane takes to stop at most (20 s), and a little. */
+const stopMs = 25_000;
 
 /** A starter in this process, with the images that it boots from. */
 export interface EmbeddedStarter extends AsyncDisposable {
@@ -97,7 +85,8 @@ export interface Service {
  * @throws SlipwayError `state-dir-in-use`, `control-plane-failed`, or what keeps the driver from its directories
  */
 export async function startService(config: Config): Promise<Service> {
-  const logger = createLogger(config);
+  const { createLogger } = await import('./base/logger.ts'); // `slipway run` needs none
+  const logger = createLogger(config.logLevel);
   const user = await findSystemUser(serviceUser);
   const main = path.join(import.meta.dirname, 'main.ts');
   await assertReadableBy(user, main);
@@ -140,7 +129,7 @@ export async function startService(config: Config): Promise<Service> {
   return {
     url: listening.promise,
     async stop() {
-      await supervisor.stop(drainMs + 5000);
+      await supervisor.stop(stopMs);
       await running.disposeAsync();
     },
   };
@@ -155,11 +144,6 @@ function controlPlaneEnvironment(): Record<string, string> {
   return Object.fromEntries(passed.map(([name, value]) => [name, value ?? '']));
 }
 
-/** JSON lines on stderr; synchronous, so that the last words of a process that dies are there. */
-function createLogger({ logLevel }: Pick<Config, 'logLevel'>): Logger {
-  return pino({ level: logLevel }, pino.destination({ dest: 2, sync: true }));
-}
-
 /** The control plane owns `control/` and nothing else. */
 async function prepareStateDir(config: Config, user: { uid: number; gid: number }): Promise<void> {
   const control = path.join(config.stateDir, 'control');
@@ -167,44 +151,4 @@ async function prepareStateDir(config: Config, user: { uid: number; gid: number 
   await chmod(config.stateDir, 0o711);
   await chown(control, user.uid, user.gid);
   await chmod(control, 0o700);
-}
-
-export interface ControlPlane {
-  /** Resolves when the connection to the starter has ended: nothing can be done without it. */
-  readonly starterGone: Promise<void>;
-  stop(): Promise<void>;
-}
-
-/** The control plane of this process: store, engine and HTTP API, over the starter on its descriptor. */
-export async function startControlPlane(config: Config): Promise<ControlPlane> {
-  const logger = createLogger(config);
-  const clock = systemClock;
-  const control = path.join(config.stateDir, 'control');
-  const starter = createRemoteStarter(new Socket({ fd: starterDescriptor }));
-  const store = await createSqliteStore({ path: path.join(control, 'slipway.db'), clock });
-  const blobs = await createLocalBlobs({ root: path.join(control, 'blobs') });
-  await ensureAdminToken(store, adminTokenPath(config), clock);
-  const { concurrency, defaultLimits, ceilings, listen } = config;
-  const engineConfig = { concurrency, journalDir: path.join(control, 'journal'), exclusive: true };
-  const runs = createRunEngine({ store, blobs, starter, clock, logger, config: engineConfig });
-  await runs.start();
-  const settings = {
-    version,
-    defaultLimits,
-    ceilings,
-    loopbackOnly: listen.kind === 'tcp',
-    maxBodyBytes,
-    maxBlobBytes: ceilings.workBytes,
-  };
-  const server = createHttpServer({ runs, blobs, store, starter, clock, settings }, logger);
-  await starter.announce(await server.listen(listen));
-  return {
-    starterGone: starter.closed,
-    async stop() {
-      await server.close();
-      await runs.stop(drainMs);
-      await store[Symbol.asyncDispose]();
-      await starter[Symbol.asyncDispose]();
-    },
-  };
 }
