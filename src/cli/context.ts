@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.ts';
 import type { Client } from '../client/client.ts';
-import { createClient } from '../client/client.ts';
 import type { Config } from '../config/config.ts';
 import { parseConfig } from '../config/config.ts';
 import { readClientToken } from '../config/secrets.ts';
@@ -11,6 +10,8 @@ import { writeAll } from './io.ts';
 import type { Paint } from './paint.ts';
 import { paintFor } from './paint.ts';
 import type { CliParts } from './parts.ts';
+import type { Progress, ProgressOptions } from './progress.ts';
+import { createProgress } from './progress.ts';
 
 export class CliContext {
   readonly io: CliIo;
@@ -18,6 +19,7 @@ export class CliContext {
   /** For what goes to stdout and to stderr. */
   readonly paint: { readonly stdout: Paint; readonly stderr: Paint };
   #config: Config | undefined;
+  #progress: Progress | undefined;
   /** What the command ends with; a command that fails throws. */
   exitCode = 0;
 
@@ -43,11 +45,27 @@ export class CliContext {
 
   /** A remark for people, on stderr, so that stdout stays what was asked for. */
   note(text: string): Promise<void> {
+    this.#progress?.hide();
     return writeAll(this.io.stderr, `${text}\n`);
   }
 
-  /** A client of the named server, of SLIPWAY_URL, or of this machine's service. */
-  client(server?: string): Client {
+  /** A progress bar on stderr, instead of the one before. */
+  progress(options: ProgressOptions): Progress {
+    this.endProgress();
+    const plain = options.plain === true || this.io.env['TERM'] === 'dumb';
+    this.#progress = createProgress(this.io.stderr, { ...options, plain });
+    return this.#progress;
+  }
+
+  /** Removes what a command that failed has left. */
+  endProgress(): void {
+    this.#progress?.[Symbol.dispose]();
+    this.#progress = undefined;
+  }
+
+  /** A client of the named server, of SLIPWAY_URL, or of this machine's service; loaded only here. */
+  async client(server?: string): Promise<Client> {
+    const { createClient } = await import('../client/client.ts');
     const url = server ?? this.config.client.url ?? serviceUrl(this.config);
     return createClient({ url, token: readClientToken(this.config, url) });
   }

@@ -33,7 +33,6 @@ interface Service {
 export function addDoctorCommand(program: Command, context: CliContext): void {
   program
     .command('doctor')
-    .summary('say whether sandboxes can be made here, and which controls are on')
     .description(
       'Look at this host: runtime, security controls, images, service. Ends with 1 if no sandbox can be made.',
     )
@@ -74,7 +73,8 @@ function problemsOf(probe: Probe, images: readonly Image[]): string[] {
 async function diagnoseService(context: CliContext): Promise<Service> {
   const url = context.config.client.url ?? serviceUrl(context.config);
   try {
-    const readiness = await context.client().readiness(AbortSignal.timeout(serviceTimeoutMs));
+    const client = await context.client();
+    const readiness = await client.readiness(AbortSignal.timeout(serviceTimeoutMs));
     return { url, state: readiness.ready ? 'ready' : 'not-ready', problems: reasonsOf(readiness) };
   } catch {
     return { url, state: 'not-running', problems: [] };

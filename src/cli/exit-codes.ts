@@ -1,4 +1,5 @@
 /** The exit status of `slipway`; docs/cli.md lists them. */
+import type { ErrorKind } from '../base/errors.ts';
 import { isSlipwayError } from '../base/errors.ts';
 import type { Outcome } from '../model/run.ts';
 import { signalNumber } from '../model/usage.ts';
@@ -7,11 +8,11 @@ export const exitCodes = {
   ok: 0,
   /** A command other than `run` failed. */
   failure: 1,
-  /** The command line, the configuration or a file named there is wrong. */
+  /** The command line, the configuration or a file named there is wrong, or what is asked for is refused. */
   usage: 2,
   outputLimit: 123,
   timedOut: 124,
-  /** Slipway itself failed to run the program. */
+  /** Slipway or the server failed, so that the program did not run to its end. */
   platform: 125,
   cancelled: 130,
   oomKilled: 137,
@@ -44,7 +45,17 @@ export function exitCodeOf(outcome: Outcome): number {
   }
 }
 
-/** For what was thrown: mistakes of the caller are told apart from failures. */
+/** What the caller can put right by asking for something else, or as somebody else. */
+const refusals: ReadonlySet<ErrorKind> = new Set([
+  'invalid-input',
+  'unauthenticated',
+  'forbidden',
+  'not-found',
+  'unsupported',
+  'too-large',
+]);
+
+/** For what was thrown: refusals of what the caller asks for are told apart from failures. */
 export function exitCodeOfError(error: unknown, failure: number): number {
-  return isSlipwayError(error) && error.kind === 'invalid-input' ? exitCodes.usage : failure;
+  return isSlipwayError(error) && refusals.has(error.kind) ? exitCodes.usage : failure;
 }

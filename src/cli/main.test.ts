@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { callCli } from '../../tests/support/cli.ts';
+import { callCli, startCli } from '../../tests/support/cli.ts';
 import { usableProbe } from '../../tests/support/http-doubles.ts';
 import { createHttpStage } from '../../tests/support/http-stage.ts';
 import { ScriptedStarter } from '../../tests/support/scripted-starter.ts';
@@ -12,7 +12,7 @@ describe('the command line', () => {
   test('helps, and says what is wrong with status 2', async () => {
     const help = await callCli(['--help']);
     assert.equal(help.exitCode, 0);
-    for (const command of ['run', 'up', 'start', 'doctor', 'image', 'runs', 'version']) {
+    for (const command of ['run', 'up', 'start', 'doctor', 'image', 'runs', 'token', 'version']) {
       assert.match(String(help.stdout), new RegExp(`^  ${command}\\b`, 'm'));
       assert.equal((await callCli([command, '--help'])).exitCode, 0, command);
     }
@@ -43,7 +43,7 @@ describe('the command line', () => {
     for (const argv of [['run', import.meta.filename], ['up'], ['start', '--once']]) {
       const result = await callCli(argv);
       assert.match(result.stderr, new RegExp(`sudo slipway ${argv[0]}`));
-      assert.equal(result.exitCode, argv[0] === 'run' ? 125 : 1);
+      assert.equal(result.exitCode, 2);
     }
     const doctor = await callCli(['doctor']);
     assert.match(String(doctor.stdout), /sudo slipway doctor/);
@@ -104,14 +104,43 @@ test('runs are listed, shown, followed and cancelled', async (t) => {
   assert.match(String(list.stdout), new RegExp(`${id} +queued .* echo \\\\x1b\\[2J`));
   stage.runs.write(id, { kind: 'output', stream: 'stdout', bytes: Buffer.from([0xff, 0x0a]) });
   assert.deepEqual((await callCli(['runs', 'logs', id], { env })).stdout, Buffer.from([0xff, 0x0a]));
+  const following = startCli(['runs', 'logs', '-f', id], { env });
+  await stage.runs.waiters(1);
+  stage.runs.write(id, { kind: 'output', stream: 'stdout', bytes: Buffer.from('more') });
   assert.match(
     String((await callCli(['runs', 'cancel', id, '--reason', 'why'], { env })).stdout),
     /is cancelled/,
   );
+  assert.deepEqual((await following.result).stdout, Buffer.from('\xff\nmore', 'latin1'));
   const show = await callCli(['runs', 'show', id], { env });
   assert.match(String(show.stdout), /outcome +cancelled \(why\)/);
   assert.equal(JSON.parse(String((await callCli(['runs', 'show', id, '--json'], { env })).stdout)).id, id);
   const missing = await callCli(['runs', 'show', 'run_x'], { env });
-  assert.equal(missing.exitCode, 1);
+  assert.equal(missing.exitCode, 2);
   assert.match(missing.stderr, /^slipway: There is no run/);
+});
+
+test('tokens are created, listed and revoked; the secret alone goes to stdout', async (t) => {
+  const stage = await createHttpStage();
+  t.after(() => stage.app.close());
+  const SLIPWAY_URL = await stage.app.listen({ host: '127.0.0.1', port: 0 });
+  const env = { SLIPWAY_URL, SLIPWAY_TOKEN: stage.operator.authorization.slice('Bearer '.length) };
+  const created = await callCli(['token', 'create', 'cat'], { env });
+  assert.match(String(created.stdout), /^slw_[0-9a-z]{32}\n$/);
+  const id = /token_\S+/.exec(created.stderr)?.[0] ?? '';
+  assert.match(created.stderr, /for cat \(caller\)/);
+  const cat = { SLIPWAY_URL, SLIPWAY_TOKEN: String(created.stdout).trim() };
+  assert.equal((await callCli(['runs', 'list'], { env: cat })).exitCode, 0);
+  const refused = await callCli(['token', 'list'], { env: cat });
+  assert.equal(refused.exitCode, 2);
+  assert.match(refused.stderr, /for operators/);
+  const json = await callCli(['token', 'create', 'op', '--role', 'operator', '--json'], { env });
+  assert.equal(JSON.parse(String(json.stdout)).role, 'operator');
+  assert.equal((await callCli(['token', 'create', 'x', '--role', 'king'], { env })).exitCode, 2);
+  assert.match(String((await callCli(['token', 'revoke', id], { env })).stdout), /of cat is revoked/);
+  assert.match(
+    String((await callCli(['token', 'list'], { env })).stdout),
+    new RegExp(`${id} +cat +caller .*Z .*Z`),
+  );
+  assert.equal((await callCli(['runs', 'list'], { env: cat })).exitCode, 2);
 });

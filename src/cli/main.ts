@@ -1,36 +1,18 @@
 /**
- * The command line: one file per command; this one puts them together and turns whatever happens into an exit status
- * (exit-codes.ts). A command speaks to a server through client/, or to the starter of this process. The
+ * The command line: one file per command, listed in commands.ts; this one puts them together and turns whatever
+ * happens into an exit status (exit-codes.ts). A command speaks to a server through client/, or to the starter of this process. The
  * process itself (signals, streams) is io.ts; nothing here calls `process.exit`.
  */
 import { Command, CommanderError } from 'commander';
 import { isSlipwayError, messageOf, systemCode } from '../base/errors.ts';
 import { version } from '../version.ts';
-import type { AddCommand } from './context.ts';
-import { CliContext } from './context.ts';
-import { addDoctorCommand } from './doctor.ts';
+import type { CommandEntry, Surroundings } from './commands.ts';
+import { commands } from './commands.ts';
+import type { CliContext } from './context.ts';
 import { exitCodeOfError, exitCodes } from './exit-codes.ts';
-import { addImageCommand } from './image-command.ts';
 import type { CliIo } from './io.ts';
-import { processIo } from './io.ts';
 import { paintFor } from './paint.ts';
 import type { CliParts } from './parts.ts';
-import { appParts } from './parts.ts';
-import { addRunCommand } from './run/run-command.ts';
-import { addRunsCommand } from './runs.ts';
-import { addStartCommand } from './start.ts';
-import { addUpCommand } from './up.ts';
-import { addVersionCommand } from './version.ts';
-
-const commands: readonly AddCommand[] = [
-  addRunCommand,
-  addUpCommand,
-  addStartCommand,
-  addDoctorCommand,
-  addImageCommand,
-  addRunsCommand,
-  addVersionCommand,
-];
 
 const footer = `
 Configuration is by environment variables, SLIPWAY_…: docs/config.md. Exit statuses: docs/cli.md.
@@ -42,22 +24,27 @@ Begin with: sudo slipway run script.py`;
  * @param argv the words after `slipway`
  * @returns the exit status; never rejects
  */
-export async function runCli(
-  argv: readonly string[],
-  io: CliIo = processIo(),
-  parts: CliParts = appParts,
-): Promise<number> {
-  const context = new CliContext(io, parts);
+export async function runCli(argv: readonly string[], io: CliIo, parts: CliParts): Promise<number> {
+  let context: CliContext | undefined;
+  const around: Surroundings = {
+    io,
+    async context() {
+      context ??= new (await import('./context.ts')).CliContext(io, parts);
+      return context;
+    },
+  };
   try {
-    await createProgram(context).parseAsync([...argv], { from: 'user' });
-    return context.exitCode;
+    const program = await createProgram(argv, around);
+    await program.parseAsync([...argv], { from: 'user' });
+    return context?.exitCode ?? exitCodes.ok;
   } catch (error) {
+    context?.endProgress();
     return report(error, argv, io);
   }
 }
 
-function createProgram(context: CliContext): Command {
-  const { io } = context;
+async function createProgram(argv: readonly string[], around: Surroundings): Promise<Command> {
+  const { io } = around;
   const program = new Command('slipway')
     .description("Runs other people's code beside your data, each run in a disposable sandbox.")
     .option('--json', 'print the result as JSON')
@@ -70,8 +57,27 @@ function createProgram(context: CliContext): Command {
       outputError: (text, write) => write(text.replace(/^error: /, 'slipway: ')),
     })
     .addHelpText('after', footer);
-  for (const add of commands) add(program, context);
+  for (const entry of commands) await addCommand(program, entry, { argv, around });
   return program;
+}
+
+interface CommandLine {
+  readonly argv: readonly string[];
+  readonly around: Surroundings;
+}
+
+/** In full if the command line may mean it, else as a line of the help. */
+async function addCommand(
+  program: Command,
+  entry: CommandEntry,
+  { argv, around }: CommandLine,
+): Promise<void> {
+  if (!argv.includes(entry.name)) {
+    program.command(entry.name).summary(entry.summary);
+    return;
+  }
+  await entry.add(program, around);
+  program.commands.at(-1)?.summary(entry.summary);
 }
 
 /** Says on stderr what happened, and answers with what to end. */

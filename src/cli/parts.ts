@@ -18,9 +18,3 @@ export interface RunningService {
   readonly url: Promise<string>;
   stop(): Promise<void>;
 }
-
-/** The real ones. */
-export const appParts: CliParts = {
-  openStarter: async (config) => (await import('../app.ts')).openEmbeddedStarter(config),
-  startService: async (config) => (await import('../app.ts')).startService(config),
-};

@@ -3,11 +3,12 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { RunSummary, RunView } from '../api/run-view.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
+import type { Client } from '../client/client.ts';
 import type { RunState } from '../model/run.ts';
 import { runStates } from '../model/run.ts';
 import type { CliContext, GlobalOptions } from './context.ts';
 import { formatTable } from './paint.ts';
-import { LiveOutput } from './run/live-output.ts';
+import { LiveOutput, lostNote } from './run/live-output.ts';
 import { stopOnSignals } from './run/stop.ts';
 import { describeRun } from './run/summary.ts';
 import { escapeText } from './terminal-text.ts';
@@ -29,7 +30,6 @@ interface LogsOptions extends ServerOption {
 export function addRunsCommand(program: Command, context: CliContext): void {
   const runs = program
     .command('runs')
-    .summary('list, show, follow and cancel the runs of a server')
     .description('The runs of a server (this machine’s, or that of --server or SLIPWAY_URL).')
     .option('--server <url>', 'the server');
   runs
@@ -62,9 +62,8 @@ export function addRunsCommand(program: Command, context: CliContext): void {
 
 async function list(options: ListOptions, context: CliContext): Promise<void> {
   const { limit, state } = options;
-  const page = await context
-    .client(options.server)
-    .listRuns({ limit, ...(state !== undefined && { state }) });
+  const client = await context.client(options.server);
+  const page = await client.listRuns({ limit, ...(state !== undefined && { state }) });
   if (options.json) return context.printJson(page);
   if (page.runs.length === 0) return context.note('There are no runs.');
   await context.print(
@@ -90,7 +89,8 @@ function programOf({ program }: RunSummary): string {
 }
 
 async function show(id: string, options: ServerOption, context: CliContext): Promise<void> {
-  const run = await context.client(options.server).getRun(id);
+  const client = await context.client(options.server);
+  const run = await client.getRun(id);
   if (options.json) return context.printJson(run);
   await context.print(formatTable(factsOf(run)));
 }
@@ -112,11 +112,11 @@ function factsOf(run: RunView): string[][] {
 }
 
 async function logs(id: string, options: LogsOptions, context: CliContext): Promise<void> {
-  const client = context.client(options.server);
+  const client = await context.client(options.server);
   const live = new LiveOutput(context.io, options.raw ?? false);
   using stop = stopOnSignals(context.io, () => undefined);
   try {
-    for await (const record of client.readLog(id, { follow: options.follow ?? false }, stop.cancel)) {
+    for await (const record of readRecords(client, id, { options, context, signal: stop.cancel })) {
       if (record.kind === 'output') await live.write(record.stream, record.bytes);
       else await live.cut(record.dropped);
     }
@@ -126,12 +126,24 @@ async function logs(id: string, options: LogsOptions, context: CliContext): Prom
   await live.end();
 }
 
+interface Reading {
+  readonly options: LogsOptions;
+  readonly context: CliContext;
+  readonly signal: AbortSignal;
+}
+
+function readRecords(client: Client, id: string, { options, context, signal }: Reading) {
+  if (!options.follow) return client.readLog(id, {}, signal);
+  return client.followLog(id, { signal, onLost: (reason) => void context.note(lostNote(reason)) });
+}
+
 async function cancel(
   id: string,
   options: ServerOption & { reason?: string },
   context: CliContext,
 ): Promise<void> {
-  const run = await context.client(options.server).cancelRun(id, options.reason);
+  const client = await context.client(options.server);
+  const run = await client.cancelRun(id, options.reason);
   if (options.json) return context.printJson(run);
   await context.print(`${run.id} is ${run.finished ? escapeText(run.state) : 'being cancelled'}\n`);
 }

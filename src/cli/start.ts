@@ -24,7 +24,6 @@ const example = path.join(import.meta.dirname, '..', '..', 'examples', 'run-a-sc
 export function addStartCommand(program: Command, context: CliContext): void {
   program
     .command('start')
-    .summary('start the service and run the example in a sandbox')
     .description('Start the service, run examples/run-a-script once through its API, then serve.')
     .option('--once', 'stop after the example')
     .action(async (options: { once?: boolean }) => {

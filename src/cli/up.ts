@@ -8,7 +8,6 @@ import type { RunningService } from './parts.ts';
 export function addUpCommand(program: Command, context: CliContext): void {
   program
     .command('up')
-    .summary('start the service')
     .description('Start the service (starter and control plane) in the foreground; Ctrl-C stops it.')
     .addHelpText('after', '\nExample:\n  sudo SLIPWAY_LISTEN=127.0.0.1:8080 slipway up')
     .action(async (_options: object, command: Command) => {

@@ -6,7 +6,8 @@ import type { CliParts } from '../../src/cli/parts.ts';
 
 export interface CliCall {
   readonly env?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
+  /** Its text, or the stream itself. */
+  readonly stdin?: string | Readable;
   readonly isRoot?: boolean;
   readonly isTerminal?: boolean;
   readonly parts?: Partial<CliParts>;
@@ -36,7 +37,7 @@ export function startCli(argv: readonly string[], call: CliCall = {}): RunningCl
   const stdout = keep(call.isTerminal ?? false);
   const stderr = keep(call.isTerminal ?? false);
   const io: CliIo = {
-    stdin: Readable.from(call.stdin === undefined ? [] : [Buffer.from(call.stdin)], { objectMode: false }),
+    stdin: toStdin(call.stdin),
     stdout: stdout.stream,
     stderr: stderr.stream,
     env: call.env ?? {},
@@ -66,6 +67,11 @@ export function startCli(argv: readonly string[], call: CliCall = {}): RunningCl
 
 export function callCli(argv: readonly string[], call: CliCall = {}): Promise<CliResult> {
   return startCli(argv, call).result;
+}
+
+function toStdin(stdin: CliCall['stdin']): Readable {
+  if (stdin instanceof Readable) return stdin;
+  return Readable.from(stdin === undefined ? [] : [Buffer.from(stdin)], { objectMode: false });
 }
 
 function keep(isTTY: boolean): { stream: PassThrough & { isTTY: boolean }; chunks: Buffer[] } {

@@ -60,6 +60,8 @@ export interface RunSink {
   output(stream: StreamName, bytes: Uint8Array): Promise<void>;
   /** Output that a server did not keep. */
   cut(dropped: Readonly<Record<StreamName, number>>): Promise<void>;
+  /** Files come now, so many bytes in all; told only where that is known. */
+  expectFiles?(totalBytes: number): void;
   file(path: string, sizeBytes: number, content: AsyncIterable<Uint8Array>): Promise<void>;
 }
 

@@ -18,6 +18,13 @@ export async function* walkFolder(root: string, onSkipped: OnSkipped): AsyncGene
   yield* walk({ root, onSkipped }, '');
 }
 
+/** How many bytes the files of a folder have now. */
+export async function measureFolder(root: string): Promise<number> {
+  let sizeBytes = 0;
+  for await (const file of walkFolder(root, () => undefined)) sizeBytes += file.sizeBytes;
+  return sizeBytes;
+}
+
 interface Walk {
   readonly root: string;
   readonly onSkipped: OnSkipped;

@@ -6,9 +6,16 @@ import type { CliIo, OutputStream } from '../io.ts';
 import { writeAll } from '../io.ts';
 import { TerminalFilter } from '../terminal-text.ts';
 
+/** For people, when the connection to a followed run is lost. */
+export function lostNote(reason: string): string {
+  return `slipway: ${reason} Trying again.`;
+}
+
 export class LiveOutput {
   readonly #streams: Readonly<Record<StreamName, OutputStream>>;
   readonly #filters: Readonly<Record<StreamName, TerminalFilter | undefined>>;
+  /** Whether a terminal shows a line that has no end yet. */
+  #isInLine = false;
 
   /** @param raw whether a terminal, too, gets the exact bytes */
   constructor(io: Pick<CliIo, 'stdout' | 'stderr'>, raw: boolean) {
@@ -18,7 +25,7 @@ export class LiveOutput {
   }
 
   async write(stream: StreamName, bytes: Uint8Array): Promise<void> {
-    await writeAll(this.#streams[stream], this.#filters[stream]?.push(bytes) ?? bytes);
+    await this.#show(stream, this.#filters[stream]?.push(bytes) ?? bytes);
   }
 
   /** Says on stderr that something is missing here. */
@@ -30,7 +37,19 @@ export class LiveOutput {
   async end(): Promise<void> {
     for (const stream of ['stdout', 'stderr'] as const) {
       const rest = this.#filters[stream]?.end() ?? '';
-      if (rest !== '') await writeAll(this.#streams[stream], rest);
+      if (rest !== '') await this.#show(stream, rest);
     }
+  }
+
+  /** So that something of ours can be shown below: a bar would wipe out the last line of the output. */
+  async breakLine(): Promise<void> {
+    if (this.#isInLine && this.#streams.stderr.isTTY) await writeAll(this.#streams.stderr, '\n');
+    this.#isInLine = false;
+  }
+
+  async #show(stream: StreamName, text: Uint8Array | string): Promise<void> {
+    const target = this.#streams[stream];
+    if (target.isTTY && text.length > 0) this.#isInLine = text.at(-1) !== '\n' && text.at(-1) !== 0x0a;
+    await writeAll(target, text);
   }
 }

@@ -5,26 +5,27 @@ import { SlipwayError } from '../../base/errors.ts';
 import type { Client } from '../../client/client.ts';
 import type { LocalFile, RunBackend, RunReport, RunRequest, RunSink, StopSignals } from './backend.ts';
 
-/** Told of what is uploaded, for a progress line. */
-export type OnUpload = (path: string, sizeBytes: number) => void;
+export interface RemoteOptions {
+  /** Told when the connection is lost while the run is followed; it is made again. */
+  readonly onLost?: (reason: string) => void;
+}
 
-export function createRemoteBackend(client: Client, onUpload: OnUpload = () => undefined): RunBackend {
+export function createRemoteBackend(client: Client, { onLost }: RemoteOptions = {}): RunBackend {
   return {
     async run(request, sink, stop) {
       const before = AbortSignal.any([stop.cancel, stop.kill]);
-      const submission = await toSubmission(request, { client, onUpload, signal: before });
+      const submission = await toSubmission(request, { client, signal: before });
       const run = await client.submitRun(submission, before);
       const cancel = () => void client.cancelRun(run.id, 'interrupted').catch(() => undefined);
       stop.cancel.addEventListener('abort', cancel, { once: true });
       if (stop.cancel.aborted) cancel();
-      return follow(client, run, { sink, stop });
+      return follow(client, run, { sink, stop, onLost });
     },
   };
 }
 
 interface Upload {
   readonly client: Client;
-  readonly onUpload: OnUpload;
   readonly signal: AbortSignal;
 }
 
@@ -51,13 +52,9 @@ async function toSubmission(request: RunRequest, upload: Upload): Promise<Submit
   return { ...common, script, args: [...args], ...(context !== null && { context }) };
 }
 
-async function uploadAll(
-  files: AsyncIterable<LocalFile> | Iterable<LocalFile>,
-  { client, onUpload, signal }: Upload,
-) {
+async function uploadAll(files: AsyncIterable<LocalFile> | Iterable<LocalFile>, { client, signal }: Upload) {
   const uploaded: { path: string; digest: RunView['image']['digest'] }[] = [];
   for await (const file of files) {
-    onUpload(file.path, file.sizeBytes);
     const { digest } = await client.uploadBlob(file.read(), undefined, signal);
     uploaded.push({ path: file.path, digest });
   }
@@ -67,15 +64,21 @@ async function uploadAll(
 interface Following {
   readonly sink: RunSink;
   readonly stop: StopSignals;
+  readonly onLost: RemoteOptions['onLost'];
 }
 
-async function follow(client: Client, submitted: RunView, { sink, stop }: Following): Promise<RunReport> {
+async function follow(
+  client: Client,
+  submitted: RunView,
+  { sink, stop, onLost }: Following,
+): Promise<RunReport> {
   try {
-    for await (const record of client.followLog(submitted.id, stop.kill)) {
+    for await (const record of client.followLog(submitted.id, { signal: stop.kill, onLost })) {
       if (record.kind === 'output') await sink.output(record.stream, record.bytes);
       else await sink.cut(record.dropped);
     }
     const run = await client.waitRun(submitted.id, stop.kill);
+    sink.expectFiles?.(run.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
     for (const { path, sizeBytes } of run.files) {
       await sink.file(path, sizeBytes, client.readFile(run.id, path, stop.kill));
     }

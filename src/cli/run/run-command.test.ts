@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { CliCall, CliResult } from '../../../tests/support/cli.ts';
 import { callCli, startCli } from '../../../tests/support/cli.ts';
@@ -207,7 +208,7 @@ describe('slipway run, in this process', () => {
     assert.equal((await running.result).exitCode, 130);
   });
 
-  test('a failure of the platform is status 125, wrong use 2, each with what to do', async () => {
+  test('a failure of the platform is status 125, wrong use and refusals 2, each with what to do', async () => {
     using directory = createTemporaryDirectory();
     const script = scriptIn(directory.path);
     const gone = await callWith(
@@ -235,10 +236,61 @@ describe('slipway run, in this process', () => {
       assert.match(result.stderr, message);
       assert.equal(result.exitCode, 2, argv.join(' '));
     }
-    assert.equal(
-      (await callWith(() => scripted.wellBehaved(), ['run', script, '--image', 'nope'])).exitCode,
-      125,
+    for (const refused of [
+      ['--image', 'nope'],
+      ['--memory', '100tb'],
+      ['--memory', '900gb'],
+    ]) {
+      const result = await callWith(() => scripted.wellBehaved(), ['run', script, ...refused]);
+      assert.equal(result.exitCode, 2, `${refused}: ${result.stderr}`);
+    }
+  });
+
+  test('shows progress on stderr, below the output, and removes it', async () => {
+    using directory = createTemporaryDirectory();
+    const data = path.join(directory.path, 'data');
+    mkdirSync(data);
+    writeFileSync(path.join(data, 'x\x1b[2J'), 'a,b');
+    const shown = Promise.withResolvers<void>();
+    const running = startCli(
+      ['run', scriptIn(directory.path), '--data', data, '--out', path.join(directory.path, 'out')],
+      {
+        ...asRoot(async function* ({ feed, permission }) {
+          for await (const file of feed.code) await text(file.content);
+          for await (const file of feed.inputs) {
+            await text(file.content);
+            await shown.promise;
+          }
+          yield scripted.prepared;
+          await permission;
+          yield scripted.output('no line end');
+          yield scripted.exited();
+          yield scripted.file('a.txt', 'x');
+        }),
+        isTerminal: true,
+      },
     );
+    await until(() => running.errors().includes('3 B of 3 B'));
+    assert.match(running.errors(), /\r\x1b\[Ksending data .* 100% {2}3 B of 3 B .* x\\x1b\[2J/);
+    shown.resolve();
+    const { stderr, exitCode } = await running.result;
+    assert.equal(exitCode, 0, stderr);
+    assert.match(stderr, /\r\x1b\[K\n\x1b\[32msucceeded/);
+  });
+
+  test('says nothing of progress where it is quick and nobody looks', async () => {
+    using directory = createTemporaryDirectory();
+    const data = path.join(directory.path, 'data');
+    mkdirSync(data);
+    writeFileSync(path.join(data, 'x.csv'), 'a,b');
+    const consume: scripted.Script = async function* ({ order, feed, permission }) {
+      await receive(order, feed);
+      yield scripted.prepared;
+      await permission;
+      yield scripted.exited();
+    };
+    const argv = ['run', scriptIn(directory.path), '--data', data];
+    assert.match((await callWith(consume, argv)).stderr, /^succeeded in [^\n]*\n$/);
   });
 
   test('takes the script from standard input, a folder of code, or a command', async () => {
@@ -307,6 +359,46 @@ describe('slipway run, on a server', () => {
     running.signal('SIGINT');
     assert.equal((await running.result).exitCode, 130);
     assert.deepEqual([...stage.runs.runs.values()][0]?.status.state, 'cancelled');
+  });
+
+  test('says that it waits for standard input, once, and goes on when it ends', async (t) => {
+    using directory = createTemporaryDirectory();
+    const stage = await createHttpStage();
+    t.after(() => stage.app.close());
+    const url = await stage.app.listen({ host: '127.0.0.1', port: 0 });
+    const env = { SLIPWAY_TOKEN: stage.annToken, SLIPWAY_URL: url };
+    const stdin = new PassThrough();
+    const running = startCli(['run', scriptIn(directory.path)], { env, stdin });
+    stdin.write('typed');
+    await until(() => running.errors() !== '');
+    assert.match(running.errors(), /^slipway: waiting for standard input to end.*--stdin none\.\n$/);
+    assert.equal(stage.runs.runs.size, 0);
+    stdin.end();
+    await until(() => stage.runs.runs.size === 1);
+    const [run] = stage.runs.runs.values();
+    assert.equal(run?.order.stdin, digestOf('typed'));
+    stage.runs.finish(run.id, { outcome: { kind: 'succeeded' } });
+    const { stderr } = await running.result;
+    assert.equal(stderr.match(/waiting for standard input/g)?.length, 1);
+  });
+
+  test('a refusal of the server is status 2, its failure 125', async (t) => {
+    using directory = createTemporaryDirectory();
+    const stage = await createHttpStage();
+    t.after(() => stage.app.close());
+    const url = await stage.app.listen({ host: '127.0.0.1', port: 0 });
+    const env = { SLIPWAY_TOKEN: stage.annToken, SLIPWAY_URL: url };
+    const argv = ['run', scriptIn(directory.path)];
+    for (const refused of [
+      ['--image', 'nope'],
+      ['--image', 'bare'],
+      ['--memory', '900gb'],
+    ]) {
+      assert.equal((await callCli([...argv, ...refused], { env })).exitCode, 2, refused.join(' '));
+    }
+    assert.equal((await callCli(argv, { env: { SLIPWAY_URL: url } })).exitCode, 2);
+    stage.runs.submit = async () => Promise.reject(new Error('broken'));
+    assert.equal((await callCli(argv, { env })).exitCode, 125);
   });
 
   test('says that the server is not there, and how to start one', async () => {

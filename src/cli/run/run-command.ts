@@ -1,22 +1,24 @@
 /** `slipway run`: one script or command in a sandbox, here or on a server, as if it ran in this terminal. */
 import type { Command } from 'commander';
 import { SlipwayError } from '../../base/errors.ts';
-import { formatBytes } from '../../base/units.ts';
 import { PreviewBuilder } from '../../model/output-preview.ts';
 import type { StreamName } from '../../model/program.ts';
 import type { CliContext } from '../context.ts';
 import { exitCodeOf } from '../exit-codes.ts';
+import type { Progress } from '../progress.ts';
 import { escapeText } from '../terminal-text.ts';
-import type { RunBackend, RunReport, RunSink, StopSignals } from './backend.ts';
-import { LiveOutput } from './live-output.ts';
-import { createLocalBackend } from './local-run.ts';
+import type { RunBackend, RunReport, RunRequest, RunSink, StopSignals } from './backend.ts';
+import { countBytes, countFiles, countStream, noticeSlow } from './counted.ts';
+import { measureFolder } from './folder.ts';
+import { LiveOutput, lostNote } from './live-output.ts';
 import type { RunOptions } from './options.ts';
 import { addLimit, addText, addVariable, limitOption, toRunRequest } from './options.ts';
-import { createRemoteBackend } from './remote-run.ts';
 import { ResultFolder } from './result-folder.ts';
 import { stopOnSignals } from './stop.ts';
 import { describeFiles, describeRun } from './summary.ts';
 
+/** Standard input that has not ended after so long is waited for with a remark, in ms. */
+const slowStdinMs = 2000;
 /** How much of each stream the JSON document holds, in bytes. */
 const jsonOutputBytes = 4 * 1024 * 1024;
 
@@ -29,12 +31,11 @@ Examples:
   slipway run hello.py --server http://127.0.0.1:7070
 
 The exit status is the script's own; 124 at the time limit, 137 at the memory limit, 128 + n for signal n,
-125 when Slipway itself failed. Links in --data are left out, with a note.`;
+125 when Slipway itself failed, 2 when it refuses what was asked for. Links in --data are left out, with a note.`;
 
 export function addRunCommand(program: Command, context: CliContext): void {
   program
     .command('run')
-    .summary('run a script or a command in a sandbox')
     .description('Run a script (or, with --command, a program of the image) once in a disposable sandbox.')
     .argument('[script]', 'the script, or - to read it from standard input')
     .argument('[args...]', 'its arguments, after --')
@@ -73,7 +74,8 @@ async function runOnce(words: readonly string[], options: RunOptions, context: C
   const output = new SinkOfRun(context, options, folder);
   try {
     await using opened = await openBackend(options, context);
-    const report = await runUnlessStopped(() => opened.backend.run(request, output, stop), stop);
+    const shown = showSending(request, options, context);
+    const report = await runUnlessStopped(() => opened.backend.run(shown, output, stop), stop);
     await output.finish(report);
     context.exitCode = exitCodeOf(report.outcome);
   } finally {
@@ -99,22 +101,53 @@ interface OpenedBackend extends AsyncDisposable {
 
 async function openBackend(options: RunOptions, context: CliContext): Promise<OpenedBackend> {
   const { config, io } = context;
-  if (options.server !== undefined || config.client.url !== undefined) {
-    const backend = createRemoteBackend(context.client(options.server), uploadNote(context));
-    return { backend, [Symbol.asyncDispose]: async () => undefined };
+  if (isRemote(options, context)) {
+    const [{ createRemoteBackend }, client] = await Promise.all([
+      import('./remote-run.ts'),
+      context.client(options.server),
+    ]);
+    const onLost = (reason: string) => void context.note(lostNote(reason));
+    return {
+      backend: createRemoteBackend(client, { onLost }),
+      [Symbol.asyncDispose]: async () => undefined,
+    };
   }
   if (!io.isRoot) throw needsRoot();
+  const { createLocalBackend } = await import('./local-run.ts');
   const embedded = await context.parts.openStarter(config);
   const backend = createLocalBackend(embedded.starter, config);
   return { backend, [Symbol.asyncDispose]: () => embedded[Symbol.asyncDispose]() };
 }
 
-/** One line on a terminal, over and over. */
-function uploadNote({ io }: CliContext): (path: string, sizeBytes: number) => void {
-  return (path, sizeBytes) => {
-    if (io.stderr.isTTY)
-      io.stderr.write(`\r\u001b[Ksending ${escapeText(path)} (${formatBytes(sizeBytes)})\r`);
+function isRemote({ server }: RunOptions, { config }: CliContext): boolean {
+  return server !== undefined || config.client.url !== undefined;
+}
+
+/** The request with a progress bar over what it sends before the program can begin. */
+function showSending(request: RunRequest, options: RunOptions, context: CliContext): RunRequest {
+  const { data } = options;
+  const plain = options.json ?? false;
+  const measure = async () => (data === undefined ? 0 : measureFolder(data));
+  const open = (title: string, more: object = {}) =>
+    context.progress({ title, unit: 'bytes', plain, ...more });
+  const shown = {
+    ...request,
+    data:
+      data === undefined ? request.data : countFiles(request.data, () => open('sending data', { measure })),
   };
+  if (request.stdin === undefined || !isRemote(options, context)) return shown;
+  const counted = countStream(request.stdin, () => open('sending standard input'));
+  const isPipe = request.stdin === context.io.stdin && context.io.stdin.isTTY !== true;
+  return {
+    ...shown,
+    stdin: isPipe ? noticeSlow(counted, slowStdinMs, () => sayStdinWaits(context)) : counted,
+  };
+}
+
+function sayStdinWaits(context: CliContext): void {
+  void context.note(
+    'slipway: waiting for standard input to end: a server gets it whole, before the run. If it never ends, give --stdin none.',
+  );
 }
 
 function needsRoot(): SlipwayError {
@@ -131,6 +164,7 @@ class SinkOfRun implements RunSink {
   readonly #json: boolean;
   readonly #live: LiveOutput;
   readonly #preview = new PreviewBuilder(jsonOutputBytes);
+  #receiving: Progress | undefined;
 
   constructor(context: CliContext, options: RunOptions, folder: ResultFolder | undefined) {
     this.#context = context;
@@ -149,17 +183,30 @@ class SinkOfRun implements RunSink {
     else await this.#live.cut(dropped);
   }
 
+  expectFiles(total: number): void {
+    this.#receiving = this.#showReceiving({ total });
+  }
+
   async file(path: string, _sizeBytes: number, content: AsyncIterable<Uint8Array>): Promise<void> {
-    if (this.#folder !== undefined) return this.#folder.write(path, content);
-    for await (const _ of content); // only listed
+    await this.#live.breakLine();
+    this.#receiving ??= this.#showReceiving();
+    const counted = countBytes(content, (bytes) => this.#receiving?.advance(bytes, path));
+    if (this.#folder !== undefined) return this.#folder.write(path, counted);
+    for await (const _ of counted); // only listed
+  }
+
+  #showReceiving(more: { readonly total?: number } = {}): Progress {
+    return this.#context.progress({ title: 'receiving files', unit: 'bytes', plain: this.#json, ...more });
   }
 
   async finish(report: RunReport): Promise<void> {
+    this.#receiving?.[Symbol.dispose]();
     if (this.#json) {
       const exitCode = exitCodeOf(report.outcome);
       return this.#context.printJson({ ...report, exitCode, output: this.#preview.build() });
     }
     await this.#live.end();
+    await this.#live.breakLine();
     await this.#summarise(report);
   }
 
