@@ -20,7 +20,7 @@ import { isStarterAlive, registeredStarters, registerStarter } from './host/star
 import { ImageViews, isLackOfIdmaps } from './image-views.ts';
 import type { OciDriverOptions } from './options.ts';
 import { Places } from './places.ts';
-import { runtimeMissing } from './runtime-process.ts';
+import { type RuntimeCommand, runtimeMissing } from './runtime-process.ts';
 import type { TraceHost } from './traces.ts';
 import { measuredFigures } from './usage.ts';
 
@@ -40,6 +40,7 @@ export class DriverHost implements TraceHost, AsyncDisposable {
   readonly options: OciDriverOptions;
   readonly places: Places;
   readonly mounts: HostMounts;
+  readonly runtime: RuntimeCommand;
   readonly cgroups: CgroupLayout = readCgroupLayout();
   readonly views: ImageViews;
   #idmappedMounts: boolean | undefined;
@@ -49,6 +50,7 @@ export class DriverHost implements TraceHost, AsyncDisposable {
   constructor(options: OciDriverOptions, places: Places) {
     this.options = options;
     this.places = places;
+    this.runtime = options.runtime;
     this.mounts = new HostMounts(places.helperTag(places.starter));
     const space: IdSpace = {
       base: options.idBase ?? defaultIdBase,

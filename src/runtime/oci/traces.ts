@@ -14,11 +14,13 @@ import { isWithin, readMounts } from './host/mountinfo.ts';
 import { emptyIfAbsent } from './host/starters.ts';
 import { killOrphans } from './orphans.ts';
 import type { Places } from './places.ts';
+import { deleteByRuntime, type RuntimeCommand } from './runtime-process.ts';
 
 export interface TraceHost {
   readonly places: Places;
   readonly mounts: HostMounts;
   readonly cgroups: CgroupLayout;
+  readonly runtime: RuntimeCommand;
 }
 
 const releaseDeadlineMs = 2000;
@@ -63,6 +65,7 @@ export async function removeTraces(host: TraceHost, name: string): Promise<void>
   const { places, mounts } = host;
   const cgroups = cgroupDirs(host.cgroups, places.cgroupPath(name));
   await killAll(cgroups);
+  await deleteByRuntime(host.runtime, places.runtimeRoot, name);
   await mounts.unmount(places.workDir(name));
   await removeCgroups(cgroups);
   rmSync(places.socketPath(name), { force: true });
