@@ -29,5 +29,9 @@ export function createImageCommand(getStore: () => ImageStore, options: ImageCom
   const context = toImageContext(getStore, options);
   const command = new Command('image').description('images that sandboxes boot from');
   for (const add of subcommands) add(command, context);
+  // `slipway --json image list` means the same; and the program above takes a --json behind the command for its own.
+  command.hook('preAction', (_, subcommand) => {
+    subcommand.setOptionValue('json', subcommand.optsWithGlobals()['json']);
+  });
   return command;
 }

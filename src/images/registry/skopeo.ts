@@ -90,15 +90,8 @@ export class Skopeo {
     await this.#run(reference, ['copy', ...options, `oci:${layout}`, urlOf(reference)]);
   }
 
-  /** Plain HTTP, and certificates of nobody, on this machine alone. */
-  #access(reference: RegistryReference, side: '' | 'src-' | 'dest-'): string[] {
-    const tls = `--${side}tls-verify=${!isLocalRegistry(reference)}`;
-    return [
-      tls,
-      ...(this.#options.credentials === undefined
-        ? [`--${side}no-creds`]
-        : [`--${side}authfile`, 'auth.json']),
-    ];
+  #access(reference: RegistryReference, side: Side): string[] {
+    return accessOptions(reference, side, this.#options.credentials !== undefined);
   }
 
   async #run(reference: RegistryReference, args: readonly string[], signal?: AbortSignal): Promise<Buffer> {
@@ -176,6 +169,14 @@ export class Skopeo {
       `The transfer with ${registry} was cancelled.`,
     );
   }
+}
+
+type Side = '' | 'src-' | 'dest-';
+
+/** Plain HTTP, and certificates of nobody, on this machine alone; credentials from our file or none. */
+export function accessOptions(reference: RegistryReference, side: Side, hasCredentials: boolean): string[] {
+  const tls = `--${side}tls-verify=${!isLocalRegistry(reference)}`;
+  return [tls, ...(hasCredentials ? [`--${side}authfile`, 'auth.json'] : [`--${side}no-creds`])];
 }
 
 /** A digest of the same repository. */
