@@ -12,7 +12,7 @@ import { createImageStore, type ImageStore } from './images/image-store.ts';
 import { createOciDriver } from './runtime/oci/driver.ts';
 import { isStarterAlive } from './runtime/oci/host/starters.ts';
 import { readInstallId } from './starter/install-id.ts';
-import { createLocalStarter } from './starter/local-starter.ts';
+import { createLocalStarter, type LocalStarterOptions } from './starter/local-starter.ts';
 import { assertReadableBy, findSystemUser } from './starter/program-user.ts';
 import { keepSweeping, type ReaperOptions, sweep } from './starter/reaper.ts';
 import { lockService } from './starter/service-lock.ts';
@@ -35,7 +35,10 @@ export interface EmbeddedStarter extends AsyncDisposable {
 }
 
 /** Needs root, or says in `probe` what is missing. The caller disposes it. */
-export async function openEmbeddedStarter(config: Config): Promise<EmbeddedStarter> {
+export async function openEmbeddedStarter(
+  config: Config,
+  pool: Pick<LocalStarterOptions, 'warm' | 'onPoolFailed'> = {},
+): Promise<EmbeddedStarter> {
   const install = await readInstallId(config.stateDir);
   const self = randomText(8);
   const runtimeDir = path.join(config.runtimeDir, install);
@@ -52,7 +55,7 @@ export async function openEmbeddedStarter(config: Config): Promise<EmbeddedStart
     switchedOff: new Set(config.without),
     workLoopThresholdBytes: config.workLoopThresholdBytes,
   });
-  const starter = createLocalStarter({ driver, images, ceilings: config.ceilings });
+  const starter = createLocalStarter({ driver, images, ceilings: config.ceilings, ...pool });
   const reaper: ReaperOptions = {
     driver,
     isLive: async (ref) =>

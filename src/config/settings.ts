@@ -1,6 +1,6 @@
 /** Every setting of Slipway. docs/config.md lists the same ones; a test compares the two. */
 import { availableParallelism } from 'node:os';
-import { parseSize } from '../base/units.ts';
+import { parseDuration, parseSize } from '../base/units.ts';
 import type { ControlName } from '../model/control.ts';
 import { controlNames } from '../model/control.ts';
 import { defaultCeilings, defaultLimits } from '../model/limits.ts';
@@ -106,6 +106,27 @@ const serviceSettings = {
     initial: '512mib',
     meaning: 'A /work larger than this lies on disk (a loop-mounted file) and not in memory.',
     parse: parseSize,
+  },
+  warmMax: {
+    name: 'SLIPWAY_WARM_MAX',
+    shape: 'a whole number; 0: none',
+    initial: '2',
+    meaning: 'How many started sandboxes are kept ready for each image and set of limits that scripts use.',
+    parse: parsers.wholeNumber(0, 1000),
+  },
+  warmMemoryBytes: {
+    name: 'SLIPWAY_WARM_MEMORY',
+    shape: 'a size such as 512mb',
+    initial: '512mib',
+    meaning: 'How much memory the sandboxes that are kept ready may hold together.',
+    parse: parseSize,
+  },
+  warmIdleMs: {
+    name: 'SLIPWAY_WARM_IDLE',
+    shape: 'a duration such as 60s',
+    initial: '60s',
+    meaning: 'A sandbox that is kept ready for so long without being used is removed.',
+    parse: parseDuration,
   },
   logLevel: {
     name: 'SLIPWAY_LOG_LEVEL',

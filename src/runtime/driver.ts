@@ -47,7 +47,7 @@ export interface RuntimeDriver extends AsyncDisposable {
 export interface RuntimeCapabilities {
   /** `attach` can find sandboxes of an earlier process. */
   readonly attach: boolean;
-  /** `supply` works after `start`. */
+  /** `supply` works after `start`, where the spec has `lateInputs`. */
   readonly lateSupply: boolean;
   /** Uses beyond `command`. */
   readonly runner: boolean;
@@ -84,6 +84,8 @@ export interface SandboxSpec {
   /** Added to the image's own environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly limits: Limits;
+  /** `supply` will come after `start`: for a driver with the capability `lateSupply`. */
+  readonly lateInputs?: boolean;
 }
 
 export type SandboxUse =
@@ -126,7 +128,7 @@ export type CollectedEntry =
 
 export interface Sandbox extends AsyncDisposable {
   readonly ref: SandboxRef;
-  /** Puts read-only files at /data; before `start`, or later with the capability `lateSupply`. */
+  /** Puts read-only files at /data, once; before `start`, or after it where the spec has `lateInputs`. */
   supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void>;
   /** Runs the program. Resolves when the runtime was launched; user code may not have begun yet. */
   start(signal: AbortSignal): Promise<void>;
@@ -134,6 +136,13 @@ export interface Sandbox extends AsyncDisposable {
   channel(): Duplex;
   /** `server`: an address that forwards to the port inside, once something listens there. */
   connect(signal: AbortSignal): Promise<Address>;
+  /**
+   * From now on `usage` counts only what is used after this moment (peaks where the kernel can start them anew):
+   * what a sandbox used to get ready is not the run's.
+   *
+   * @returns the memory that it holds now, in bytes; null where that cannot be measured
+   */
+  beginUsage(): Promise<{ readonly memoryBytes: number | null }>;
   /** The program's standard input; end it to give EOF. */
   readonly stdin: Writable;
   logs(signal: AbortSignal): AsyncIterable<LogChunk>;

@@ -6,13 +6,22 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { randomText } from '../base/ids.ts';
 import type { Image } from '../model/image.ts';
+import type { ScriptProgram } from '../model/program.ts';
 import type { Usage } from '../model/usage.ts';
-import type { InputFile, RuntimeDriver, Sandbox, SandboxSpec, SandboxUse } from '../runtime/driver.ts';
+import type {
+  InputFile,
+  RuntimeDriver,
+  Sandbox,
+  SandboxRef,
+  SandboxSpec,
+  SandboxUse,
+} from '../runtime/driver.ts';
 import { judgeOutcome } from './judge-outcome.ts';
 import type { Permission } from './permission.ts';
 import { RunGuard } from './run-guard.ts';
-import { converse, type RunnerReport } from './script-channel.ts';
+import { RunnerChannel, type RunnerReport } from './script-channel.ts';
 import type { ExecutionEvent, ExecutionFeed, ExecutionOrder } from './starter.ts';
+import type { WarmPool } from './warm-pool.ts';
 
 export interface Work {
   readonly driver: RuntimeDriver;
@@ -22,26 +31,67 @@ export interface Work {
   readonly permission: Permission;
   /** The ids of sandboxes that somebody looks after; the reaper leaves them alone. */
   readonly tended: Set<string>;
+  /** Ready sandboxes for scripts; without one every sandbox is started when it is needed. */
+  readonly pool: WarmPool | undefined;
 }
 
 /** Yields the events of `Execution.events`. */
 export async function* executeOrder(work: Work, signal: AbortSignal): AsyncGenerator<ExecutionEvent> {
   const early = AbortSignal.any([signal, work.permission.cancelledEarly]);
-  const spec = toSandboxSpec(work.order, work.image);
-  using _tended = tend(work.tended, spec.id);
-  await using sandbox = await work.driver.create(spec, early);
   const inputs = await peek(work.feed.inputs);
-  if (inputs !== undefined) await sandbox.supply(inputs, early);
-  yield { type: 'prepared', sandbox: sandbox.ref.name };
+  await using place = await takePlace(work, { hasInputs: inputs !== undefined, signal: early });
+  if (inputs !== undefined) await place.sandbox.supply(inputs, early);
+  yield { type: 'prepared', sandbox: place.sandbox.ref.name };
   await work.permission.wait(early);
-  yield* runProgram(work, sandbox, signal);
-  yield* collectFiles(work.order, sandbox, signal);
+  yield* runProgram(work, place, signal);
+  yield* collectFiles(work.order, place.sandbox, signal);
 }
 
-/** Until the end of the block, even when `destroy` fails: then the reaper takes over. */
-function tend(tended: Set<string>, id: string): Disposable {
-  tended.add(id);
-  return { [Symbol.dispose]: () => tended.delete(id) };
+/** A sandbox for one execution; `runner` has said *ready* if the sandbox is warm. */
+interface Place extends AsyncDisposable {
+  readonly sandbox: Sandbox;
+  readonly runner: RunnerChannel | undefined;
+}
+
+interface Demand {
+  readonly hasInputs: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** A warm sandbox if there is a fitting one, else a new one that is not started yet. */
+async function takePlace(work: Work, { hasInputs, signal }: Demand): Promise<Place> {
+  const { driver, tended, pool } = work;
+  const spec = toSandboxSpec(work.order, work.image);
+  const fits = spec.use.kind === 'runner' && (!hasInputs || driver.capabilities.lateSupply);
+  const warm = fits ? pool?.claim(spec) : undefined;
+  if (warm !== undefined) return toPlace(warm.sandbox, warm.runner, tended);
+  tended.add(spec.id);
+  try {
+    return toPlace(await driver.create(spec, signal), undefined, tended);
+  } catch (error) {
+    tended.delete(spec.id);
+    throw error;
+  }
+}
+
+/** It is tended to the end, even when `destroy` fails: then the reaper takes over. */
+function toPlace(sandbox: Sandbox, runner: RunnerChannel | undefined, tended: Set<string>): Place {
+  return {
+    sandbox,
+    runner,
+    async [Symbol.asyncDispose]() {
+      try {
+        await sandbox.destroy();
+      } finally {
+        tended.delete(sandboxId(sandbox.ref));
+      }
+    },
+  };
+}
+
+/** The part of a sandbox's name that its starter chose. */
+export function sandboxId({ name }: SandboxRef): string {
+  return name.slice(name.lastIndexOf('-') + 1);
 }
 
 /** What an execution ends with when it was cancelled before its program started. */
@@ -61,18 +111,16 @@ const nothingUsed: Usage = {
   oomKills: 0,
 };
 
-async function* runProgram(
-  work: Work,
-  sandbox: Sandbox,
-  signal: AbortSignal,
-): AsyncGenerator<ExecutionEvent> {
+async function* runProgram(work: Work, place: Place, signal: AbortSignal): AsyncGenerator<ExecutionEvent> {
   const { order, permission } = work;
+  const { sandbox } = place;
   using guard = new RunGuard(sandbox, order.limits);
   permission.whenRunning((reason, graceMs) => guard.cancel(reason, graceMs));
-  await sandbox.start(signal);
+  if (place.runner === undefined) await sandbox.start(signal);
+  else await sandbox.beginUsage();
   guard.start();
   yield { type: 'started' };
-  const report = talk(work, sandbox);
+  const report = talk(work, place);
   feedStdin(work, sandbox, signal);
   for await (const chunk of sandbox.logs(signal)) {
     const bytes = guard.admitOutput(chunk.bytes);
@@ -84,12 +132,23 @@ async function* runProgram(
 }
 
 /** The conversation with the runner; a command has none. */
-function talk(work: Work, sandbox: Sandbox): Promise<RunnerReport | undefined> {
-  if (work.order.program.kind !== 'script') return Promise.resolve(undefined);
-  const report = converse(sandbox.channel(), work.order.program, work.feed.code);
+function talk({ order, feed }: Work, { sandbox, runner }: Place): Promise<RunnerReport | undefined> {
+  const { program } = order;
+  if (program.kind !== 'script') return Promise.resolve(undefined);
+  const report = runner?.run(program, feed.code) ?? getReadyAndRun(sandbox, program, feed.code);
   // Observed again where it is awaited; without code the program cannot go on.
   report.catch(() => sandbox.stop(0).catch(() => undefined));
   return report;
+}
+
+async function getReadyAndRun(
+  sandbox: Sandbox,
+  program: ScriptProgram,
+  code: AsyncIterable<InputFile>,
+): Promise<RunnerReport> {
+  const runner = new RunnerChannel(sandbox.channel());
+  const failure = await runner.ready();
+  return failure === undefined ? await runner.run(program, code) : { failure };
 }
 
 /** A program need not read its input: that the pipe breaks is no failure. */

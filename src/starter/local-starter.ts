@@ -1,10 +1,12 @@
 /** The Starter over a runtime driver in this process: the embedded product, the tests, `slipway run` as root. */
+import { type Clock, systemClock } from '../base/clock.ts';
 import type { Image } from '../model/image.ts';
 import { assertWithinCeilings, type Limits } from '../model/limits.ts';
 import type { RuntimeDriver, SandboxRef } from '../runtime/driver.ts';
-import { cancelledEarly, executeOrder } from './execute-order.ts';
+import { cancelledEarly, executeOrder, sandboxId } from './execute-order.ts';
 import { Permission } from './permission.ts';
 import type { Execution, ExecutionEvent, ExecutionFeed, ExecutionOrder, Starter } from './starter.ts';
+import { WarmPool, type WarmPoolSettings } from './warm-pool.ts';
 
 /** Where the starter finds images; `images/` has the real one. */
 export interface ImageSource {
@@ -17,6 +19,11 @@ export interface LocalStarterOptions {
   readonly images: ImageSource;
   /** The operator's; an order over one of them is refused, whatever the control plane says. */
   readonly ceilings: Limits;
+  /** Keeps ready sandboxes for scripts; without it every sandbox is started when it is needed. */
+  readonly warm?: WarmPoolSettings;
+  /** The pool could not make a sandbox ready; runs go on without. */
+  readonly onPoolFailed?: (reason: string) => void;
+  readonly clock?: Clock;
 }
 
 export interface LocalStarter extends Starter {
@@ -25,20 +32,28 @@ export interface LocalStarter extends Starter {
 }
 
 export function createLocalStarter(options: LocalStarterOptions): LocalStarter {
-  const { driver, images } = options;
+  const { driver, images, clock = systemClock } = options;
   const tended = new Set<string>();
+  const pool =
+    options.warm === undefined
+      ? undefined
+      : new WarmPool({ driver, clock, tended, settings: options.warm, onFailed: options.onPoolFailed });
   return {
-    tends: ({ name }) => tended.has(name.slice(name.lastIndexOf('-') + 1)),
+    tends: (ref) => tended.has(sandboxId(ref)),
     probe: (signal) => driver.probe(signal),
     listImages: () => images.list(),
     resolveImage: (reference) => images.resolve(reference),
-    execute: (order, feed, signal) => execute({ ...options, tended }, { order, feed }, signal),
-    [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
+    execute: (order, feed, signal) => execute({ ...options, tended, pool }, { order, feed }, signal),
+    async [Symbol.asyncDispose]() {
+      await pool?.[Symbol.asyncDispose]();
+      await driver[Symbol.asyncDispose]();
+    },
   };
 }
 
 interface Tending extends LocalStarterOptions {
   readonly tended: Set<string>;
+  readonly pool: WarmPool | undefined;
 }
 
 interface Request {
@@ -63,8 +78,8 @@ async function* events(
   try {
     assertWithinCeilings(order.limits, options.ceilings);
     const image = await options.images.resolve(order.image);
-    const { driver, tended } = options;
-    yield* executeOrder({ driver, image, order, feed, permission, tended }, signal);
+    const { driver, tended, pool } = options;
+    yield* executeOrder({ driver, image, order, feed, permission, tended, pool }, signal);
   } catch (error) {
     if (!permission.cancelledEarly.aborted || signal.aborted) throw error;
     yield cancelledEarly(permission.reason ?? 'cancelled');

@@ -24,26 +24,37 @@ export interface RunnerReport {
 /** A runner's control messages are small; nothing it sends needs more. */
 const maxMessageBytes = 64 * 1024;
 
-/**
- * Runs the conversation to its end, which is the end of the channel.
- *
- * @param code the files of `program.files`, in that order
- * @throws only when `code` fails: what the runner does wrong is in the report
- */
-export async function converse(
-  channel: Duplex,
-  program: ScriptProgram,
-  code: AsyncIterable<InputFile>,
-): Promise<RunnerReport> {
-  channel.on('error', () => undefined); // a runner that vanishes ends the frames below
-  const messages = runnerMessages(channel);
-  try {
-    await expectReady(messages);
-  } catch (error) {
-    return { failure: messageOf(error) };
+/** A conversation with one runner: `ready`, then `run`, each once. */
+export class RunnerChannel {
+  readonly #channel: Duplex;
+  readonly #messages: AsyncGenerator<RunnerMessage>;
+
+  constructor(channel: Duplex) {
+    channel.on('error', () => undefined); // a runner that vanishes ends the messages
+    this.#channel = channel;
+    this.#messages = runnerMessages(channel);
   }
-  await sendRequest(channel, program, code);
-  return await listen(messages);
+
+  /** Waits for *ready*. @returns why it does not come, or undefined when it came */
+  async ready(): Promise<string | undefined> {
+    try {
+      await expectReady(this.#messages);
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  /**
+   * Sends the script and listens to the end of the channel.
+   *
+   * @param code the files of `program.files`, in that order
+   * @throws only when `code` fails: what the runner does wrong is in the report
+   */
+  async run(program: ScriptProgram, code: AsyncIterable<InputFile>): Promise<RunnerReport> {
+    await sendRequest(this.#channel, program, code);
+    return await listen(this.#messages);
+  }
 }
 
 async function* runnerMessages(channel: Duplex): AsyncGenerator<RunnerMessage> {

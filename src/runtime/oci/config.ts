@@ -193,7 +193,7 @@ function toMounts(spec: SandboxSpec, host: PreparedHost): OciMount[] {
     // The files of a script arrive over the runner's channel.
     ...(spec.use.kind === 'runner' ? [inMemory('/code', 'mode=0700')] : []),
     bind('/work', host.work, ['nosuid', 'nodev']),
-    bind('/data', host.data, ['ro', 'nosuid', 'nodev', 'noexec']),
+    bind('/data', host.data, ['ro', 'nosuid', 'nodev', 'noexec', ...(spec.lateInputs ? ['rslave'] : [])]),
   ];
 }
 
@@ -214,7 +214,8 @@ function toLinux(spec: SandboxSpec, host: PreparedHost): OciLinux {
     gidMappings: mapping,
     cgroupsPath: host.cgroupPath,
     resources: toResources(spec.limits, host),
-    rootfsPropagation: 'rprivate',
+    // What is mounted on the source of /data later must get in; no other source is shared.
+    rootfsPropagation: spec.lateInputs ? 'rslave' : 'rprivate',
     maskedPaths,
     readonlyPaths,
     ...(host.controls.has('seccomp') ? { seccomp: toSeccomp(host.architecture) } : {}),

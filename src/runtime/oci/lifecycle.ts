@@ -13,7 +13,7 @@ import { judge, killedStatus } from './judge.ts';
 import { Output } from './output.ts';
 import { type LaunchOptions, RuntimeProcess } from './runtime-process.ts';
 import { ProgramInput } from './stdin.ts';
-import type { CgroupFigures } from './usage.ts';
+import { type CgroupFigures, usedSince } from './usage.ts';
 
 export interface LifecycleOptions {
   /** The sandbox's cgroup in every hierarchy. */
@@ -51,6 +51,8 @@ export class Lifecycle {
   readonly #options: LifecycleOptions;
   readonly #verdict = Promise.withResolvers<ExitStatus>();
   #phase: 'new' | 'launched' | 'ended' = 'new';
+  /** What was used before `beginUsage`, and when that was. */
+  #before: { readonly figures: CgroupFigures; readonly atMs: number } | undefined;
   #killed = false;
   #timedOut = false;
   #runtime: RuntimeProcess | undefined;
@@ -146,10 +148,22 @@ export class Lifecycle {
       log: runtime.log,
       complaint: this.#complaint,
       killed: this.#killed,
-      usage: { wallMs: wallTime(runtime), ...this.#options.readUsage() },
+      usage: this.#usage(runtime),
     });
     if (message !== undefined) this.output.say('stderr', message);
     this.#settle(status);
+  }
+
+  /** What is used from now on is what `wait` reports. */
+  beginUsage(): void {
+    this.#before = { figures: this.#options.readUsage(), atMs: performance.now() };
+  }
+
+  #usage(runtime: RuntimeProcess): Usage {
+    const figures = this.#options.readUsage();
+    if (this.#before === undefined) return { wallMs: wallTime(runtime), ...figures };
+    const wallMs = Math.round((performance.now() - this.#before.atMs) * 1000) / 1000;
+    return { wallMs, ...usedSince(figures, this.#before.figures) };
   }
 
   #settle(status: ExitStatus): void {

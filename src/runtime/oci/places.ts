@@ -44,6 +44,11 @@ export class Places {
     return path.join(this.diskDir(name), 'data');
   }
 
+  /** Source of /data where the inputs come after the start. */
+  latePlace(name: string): string {
+    return path.join(this.runDir(name), 'late');
+  }
+
   /** On disk: input files and the image of a large /work. */
   diskDir(name: string): string {
     return path.join(this.stateDir, name);

@@ -48,6 +48,7 @@ async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promis
   const { name } = places.ref(spec.id);
   const work = places.workDir(name);
   await mkdir(work, { mode: 0o700 });
+  const data = spec.lateInputs ? await makeLatePlace(host, name) : places.emptyDir;
   limitSocketBuffers(
     host.cgroups,
     places.cgroupPath(name),
@@ -71,12 +72,19 @@ async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promis
     rootfs: view.value,
     ids: slot.range,
     work,
-    data: places.emptyDir,
+    data,
     devices: places.devicesDir(places.starter),
     cgroupPath: places.cgroupPath(name),
     architecture: process.arch,
     swapLimit: host.facts?.swapLimit ?? false,
   };
+}
+
+async function makeLatePlace({ places, mounts }: DriverHost, name: string): Promise<string> {
+  const place = places.latePlace(name);
+  await mkdir(place, { mode: 0o700 });
+  await mounts.sharedTmpfs(place);
+  return place;
 }
 
 async function toSandbox(
@@ -89,7 +97,7 @@ async function toSandbox(
   const file = path.join(places.runDir(ref.name), 'config.json');
   const configure = (data: string) =>
     writeFile(file, JSON.stringify(toOciConfig(spec, { ...made.prepared, data })), { mode: 0o600 });
-  await configure(places.emptyDir);
+  await configure(made.prepared.data);
   return new OciSandbox({
     host,
     ref,

@@ -27,7 +27,7 @@ import { stageInputs } from './inputs.ts';
 import { Lifecycle } from './lifecycle.ts';
 import type { RuntimeCommand } from './runtime-process.ts';
 import { removeTraces, type TraceHost } from './traces.ts';
-import { readUsage } from './usage.ts';
+import { readUsage, restartMemoryPeak } from './usage.ts';
 
 export interface OciSandboxOptions {
   readonly host: TraceHost;
@@ -49,6 +49,7 @@ export class OciSandbox implements Sandbox {
   #forwarder: Forwarder | undefined;
   readonly #closing = new AbortController();
   #supplying: Promise<void> | undefined;
+  #supplied = false;
   #channelTaken = false;
   #destroying: Promise<void> | undefined;
 
@@ -69,7 +70,10 @@ export class OciSandbox implements Sandbox {
   }
 
   async supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void> {
-    if (this.#lifecycle.phase !== 'new' || this.#destroying !== undefined) throw lateSupply();
+    const isLate = this.#lifecycle.phase !== 'new';
+    if (this.#destroying !== undefined || (isLate && !this.#options.spec.lateInputs)) throw lateSupply();
+    if (this.#supplied) throw suppliedBefore();
+    this.#supplied = true;
     if (this.#supplying !== undefined) throw supplyUnderWay();
     this.#supplying = this.#supply(inputs, AbortSignal.any([signal, this.#closing.signal]));
     try {
@@ -117,6 +121,12 @@ export class OciSandbox implements Sandbox {
     return this.#lifecycle.output.read(signal);
   }
 
+  async beginUsage(): Promise<{ readonly memoryBytes: number | null }> {
+    const { host, ref } = this.#options;
+    this.#lifecycle.beginUsage();
+    return { memoryBytes: restartMemoryPeak(host.cgroups, host.places.cgroupPath(ref.name)) };
+  }
+
   wait(signal: AbortSignal): Promise<ExitStatus> {
     return untilAborted(this.#lifecycle.ended, signal);
   }
@@ -146,11 +156,12 @@ export class OciSandbox implements Sandbox {
   }
 
   async #supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void> {
-    const { host, ref, configure } = this.#options;
+    const { host, ref, spec, configure } = this.#options;
     const dataDir = host.places.dataDir(ref.name);
     await mkdir(host.places.diskDir(ref.name), { recursive: true, mode: 0o700 });
     await stageInputs(dataDir, inputs, signal);
-    await configure(dataDir);
+    if (spec.lateInputs) await host.mounts.present(dataDir, host.places.latePlace(ref.name));
+    else await configure(dataDir);
   }
 
   async #destroy(): Promise<void> {
@@ -173,7 +184,7 @@ function lateSupply(): SlipwayError {
   return new SlipwayError(
     'unsupported',
     'no-late-supply',
-    'The oci driver cannot add input files to a sandbox that was started. Supply them before the start.',
+    'Input files can be added to a sandbox that was started only if its spec has `lateInputs`. Supply them before the start.',
   );
 }
 
@@ -183,6 +194,10 @@ function supplyUnderWay(): SlipwayError {
     'supply-under-way',
     'Input files are still being supplied: wait for that first.',
   );
+}
+
+function suppliedBefore(): SlipwayError {
+  return new SlipwayError('conflict', 'supplied-before', 'A sandbox is supplied with input files once.');
 }
 
 function destroyed(ref: SandboxRef): SlipwayError {

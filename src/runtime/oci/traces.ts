@@ -67,6 +67,7 @@ export async function removeTraces(host: TraceHost, name: string): Promise<void>
   await killAll(cgroups);
   await deleteByRuntime(host.runtime, places.runtimeRoot, name);
   await mounts.unmount(places.workDir(name));
+  if (existsSync(places.latePlace(name))) await unmountBelow(host, [places.latePlace(name)]);
   await removeCgroups(cgroups);
   rmSync(places.socketPath(name), { force: true });
   rmSync(path.join(places.runtimeRoot, name), { recursive: true, force: true });

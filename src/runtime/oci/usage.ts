@@ -3,7 +3,7 @@
  * file that is not there or cannot be understood gives null, never 0. What the runtime itself does inside the
  * cgroup before the program starts (about 10 ms of CPU) is part of the figures.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Usage } from '../../model/usage.ts';
 import type { CgroupLayout } from './host/cgroups.ts';
 
@@ -31,7 +31,11 @@ export interface Figures {
   read(file: string): string | undefined;
 }
 
-function readerOf(layout: CgroupLayout, cgroupPath: string, v1Name: string, v2Name = v1Name): Figures {
+interface Controller extends Figures {
+  write(file: string, text: string): void;
+}
+
+function readerOf(layout: CgroupLayout, cgroupPath: string, v1Name: string, v2Name = v1Name): Controller {
   const v1Root = layout.v1.get(v1Name);
   const v2Root = layout.v2?.controllers.has(v2Name) ? layout.v2.root : undefined;
   // cpu.stat exists on v2 without the controller.
@@ -39,6 +43,9 @@ function readerOf(layout: CgroupLayout, cgroupPath: string, v1Name: string, v2Na
   return {
     version: v1Root === undefined ? 2 : 1,
     read: (file) => (root === undefined ? undefined : readText(`${root}${cgroupPath}/${file}`)),
+    write: (file, text) => {
+      if (root !== undefined) writeFileSync(`${root}${cgroupPath}/${file}`, text);
+    },
   };
 }
 
@@ -79,6 +86,36 @@ export function blockFigures(figures: Figures): Pick<CgroupFigures, 'readBytes' 
   }
   const text = figures.read('io.stat');
   return { readBytes: sumOf(text, /\brbytes=(\d+)/g), writtenBytes: sumOf(text, /\bwbytes=(\d+)/g) };
+}
+
+/** What was used between two readings; peaks and kills are those of the later one. */
+export function usedSince(now: CgroupFigures, before: CgroupFigures): CgroupFigures {
+  const used = (name: 'cpuMs' | 'cpuUserMs' | 'cpuSystemMs' | 'readBytes' | 'writtenBytes') => {
+    const [later, earlier] = [now[name], before[name]];
+    return later === null || earlier === null
+      ? null
+      : Math.max(0, Math.round((later - earlier) * 1000) / 1000);
+  };
+  return {
+    ...now,
+    cpuMs: used('cpuMs'),
+    cpuUserMs: used('cpuUserMs'),
+    cpuSystemMs: used('cpuSystemMs'),
+    readBytes: used('readBytes'),
+    writtenBytes: used('writtenBytes'),
+  };
+}
+
+/**
+ * Lets the memory peak begin anew where the kernel can: on v1. On v2 a sandbox's peak is that of its whole life.
+ *
+ * @returns the memory in use now, in bytes; null where it is not measured
+ */
+export function restartMemoryPeak(layout: CgroupLayout, cgroupPath: string): number | null {
+  const figures = readerOf(layout, cgroupPath, 'memory');
+  if (figures.version === 2) return number(figures.read('memory.current'));
+  figures.write('memory.max_usage_in_bytes', '0');
+  return number(figures.read('memory.usage_in_bytes'));
 }
 
 /**

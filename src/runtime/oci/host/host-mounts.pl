@@ -18,7 +18,8 @@ my $ATTR_RDONLY_NOSUID_NODEV_NOATIME_IDMAP = 0x1 | 0x2 | 0x4 | 0x10 | 0x100000;
 my $ATTR_ATIME_ALL = 0x70;
 my $MOVE_MOUNT_F_EMPTY_PATH = 4;
 my $CLONE_NEWUSER = 0x10000000;
-my $MS_PRIVATE = 1 << 18;
+my ($MS_PRIVATE, $MS_SHARED) = (1 << 18, 1 << 20);
+my $ATTR_RDONLY_NOSUID_NODEV_NOEXEC = 0x1 | 0x2 | 0x4 | 0x8;
 my ($S_IFCHR, $S_IFMT, $S_IFDIR) = (0020000, 0170000, 0040000);
 
 my $machine = (POSIX::uname())[4];
@@ -35,6 +36,8 @@ my %operations = (
     bind   => \&bind_mount,
     idmap  => \&idmapped_mount,
     umount => \&unmount,
+    sharedtmpfs => \&mount_shared_tmpfs,
+    present => \&present_tree,
     devtmpfs => \&mount_device_tmpfs,
     device => \&make_device,
     shift  => \&shift_owners,
@@ -84,6 +87,30 @@ sub mount_device_tmpfs {
     my ($target) = @_;
     my ($type, $options) = ("tmpfs", "size=64k,nr_inodes=32,mode=755");
     check(syscall($sys->{mount}, $type, $target, $type, $MS_NOSUID | $MS_NOEXEC, $options), "mount tmpfs at $target");
+}
+
+# A place that running sandboxes have in view: what is mounted on it later appears inside them.
+sub mount_shared_tmpfs {
+    my ($target) = @_;
+    my ($type, $options, $none) = ("tmpfs", "size=4k,nr_inodes=2,mode=555", '');
+    my $flags = $MS_RDONLY | $MS_NOSUID | $MS_NODEV | $MS_NOEXEC;
+    check(syscall($sys->{mount}, $type, $target, $type, $flags, $options), "mount tmpfs at $target");
+    check(syscall($sys->{mount}, $none, $target, $none, $MS_SHARED, $none), "share $target");
+}
+
+# Mounts `source` read-only on such a place. The flags are set before it is attached, because what has appeared
+# in a sandbox keeps the flags that it came with.
+sub present_tree {
+    my ($source, $target) = @_;
+    my $empty = '';
+    my $tree = check(
+        syscall($SYS_open_tree, $AT_FDCWD, $source, $OPEN_TREE_CLONE | $O_CLOEXEC), "open_tree $source");
+    open(my $tree_handle, "<&=", $tree) or die [$! + 0, "open_tree $source: $!"];
+    my $attributes = pack('Q4', $ATTR_RDONLY_NOSUID_NODEV_NOEXEC, 0, 0, 0);
+    check(syscall($SYS_mount_setattr, $tree, $empty, $AT_EMPTY_PATH, $attributes, length $attributes),
+        "mount_setattr on $source");
+    check(syscall($SYS_move_mount, $tree, $empty, $AT_FDCWD, $target, $MOVE_MOUNT_F_EMPTY_PATH),
+        "move_mount to $target");
 }
 
 sub make_device {

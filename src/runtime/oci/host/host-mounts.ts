@@ -65,6 +65,16 @@ export class HostMounts implements AsyncDisposable {
     return this.#request('bind', [source, target, flags.join(',')]);
   }
 
+  /** An empty read-only place: what `present` mounts on it later appears in sandboxes that have it in view. */
+  sharedTmpfs(target: string): Promise<void> {
+    return this.#request('sharedtmpfs', [target]);
+  }
+
+  /** Mounts a directory read-only, without set-id, devices and programs, on a place of `sharedTmpfs`. */
+  present(source: string, target: string): Promise<void> {
+    return this.#request('present', [source, target]);
+  }
+
   /** Does nothing where nothing is mounted; detaches what is still in use. */
   unmount(target: string): Promise<void> {
     return this.#request('umount', [target]);
