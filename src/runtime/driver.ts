@@ -128,7 +128,7 @@ export type CollectedEntry =
 
 export interface Sandbox extends AsyncDisposable {
   readonly ref: SandboxRef;
-  /** Puts read-only files at /data, once; before `start`, or after it where the spec has `lateInputs`. */
+  /** Puts read-only files at /data, before `start`; or once, before or after it, where the spec has `lateInputs`. */
   supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void>;
   /** Runs the program. Resolves when the runtime was launched; user code may not have begun yet. */
   start(signal: AbortSignal): Promise<void>;

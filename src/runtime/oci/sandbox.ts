@@ -72,7 +72,7 @@ export class OciSandbox implements Sandbox {
   async supply(inputs: AsyncIterable<InputFile>, signal: AbortSignal): Promise<void> {
     const isLate = this.#lifecycle.phase !== 'new';
     if (this.#destroying !== undefined || (isLate && !this.#options.spec.lateInputs)) throw lateSupply();
-    if (this.#supplied) throw suppliedBefore();
+    if (this.#supplied && this.#options.spec.lateInputs) throw suppliedBefore();
     this.#supplied = true;
     if (this.#supplying !== undefined) throw supplyUnderWay();
     this.#supplying = this.#supply(inputs, AbortSignal.any([signal, this.#closing.signal]));
@@ -197,7 +197,11 @@ function supplyUnderWay(): SlipwayError {
 }
 
 function suppliedBefore(): SlipwayError {
-  return new SlipwayError('conflict', 'supplied-before', 'A sandbox is supplied with input files once.');
+  return new SlipwayError(
+    'conflict',
+    'supplied-before',
+    'A sandbox whose spec has `lateInputs` is supplied once.',
+  );
 }
 
 function destroyed(ref: SandboxRef): SlipwayError {

@@ -110,24 +110,38 @@ print(open("/data/a.txt").read())`;
       assert.equal(await drain(sandbox.logs(patience())[Symbol.asyncIterator]()), "['a', 'b']\n");
     });
 
-    test('supply after start: works with the capability, is refused without', async () => {
-      const source = 'print("begun", flush=True)\ninput()\nprint(open("/data/late").read())';
-      await using sandbox = await create(source);
+    const waitingForInput = 'print("begun", flush=True)\ninput()\nprint(open("/data/late").read())';
+
+    test('supply after start: works where the spec asks for it and the driver can, read-only', async () => {
+      const { driver, image } = subject();
+      if (!driver.capabilities.lateSupply) return await assertRefusedLate();
+      const source = `${waitingForInput}\ntry: open("/data/new", "w")\nexcept OSError as e: print(e.errno)`;
+      const spec = { ...specOf({ image, argv: python(source), streams: 'merged' }), lateInputs: true };
+      await using sandbox = await driver.create(spec, patience());
       await sandbox.start(patience());
       const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
       await readUntil(logs, 'begun');
-      if (subject().driver.capabilities.lateSupply) {
-        await sandbox.supply(inputs({ late: 'there' }), patience());
-        endStdin(sandbox, '\n');
-        assert.equal((await drain(logs)).trim(), 'there');
-        return;
-      }
+      await sandbox.supply(inputs({ late: 'there', 'deep/er': 'x' }), patience());
+      endStdin(sandbox, '\n');
+      assert.match(await drain(logs), /^\s*there\n(30|13)\n$/);
+      await assert.rejects(sandbox.supply(inputs({ late: 'again' }), patience()), (error) =>
+        isSlipwayError(error),
+      );
+    });
+
+    test('supply after start is refused where the spec does not ask for it', assertRefusedLate);
+
+    async function assertRefusedLate(): Promise<void> {
+      await using sandbox = await create(waitingForInput);
+      await sandbox.start(patience());
+      const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
+      await readUntil(logs, 'begun');
       await assert.rejects(sandbox.supply(inputs({ late: 'there' }), patience()), (error) => {
         return isSlipwayError(error) && error.kind === 'unsupported';
       });
       endStdin(sandbox, '\n');
       assert.match(await drain(logs), /FileNotFoundError/);
-    });
+    }
 
     test('a stream that breaks is an error, and nothing is left of it', async () => {
       const sandbox = await create();

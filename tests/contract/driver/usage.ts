@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ExitStatus, Usage } from '../../../src/model/usage.ts';
-import { patience } from '../../support/run-sandbox.ts';
-import { runPython, type Subject } from './subject.ts';
+import { endStdin, patience, specOf } from '../../support/run-sandbox.ts';
+import { python, runPython, type Subject } from './subject.ts';
 
 const mib = 1024 * 1024;
 
@@ -34,6 +34,26 @@ export function describeUsage(subject: Subject): void {
       const { status } = await runPython(subject, 'import time\nwhile time.process_time() < 0.5: pass');
       assertWithin(await figure(status, 'cpuMs'), 400, 2500);
       assert.ok(status.usage.wallMs >= 400);
+    });
+
+    test('after beginUsage only what comes then counts', async () => {
+      const { driver, image } = subject();
+      const burn = 'while time.process_time() < 0.6: pass';
+      const source = `import time\n${burn}\nprint("ready", flush=True)\ninput()\ntime.sleep(0.2)`;
+      await using sandbox = await driver.create(specOf({ image, argv: python(source) }), patience());
+      await sandbox.start(patience());
+      const logs = sandbox.logs(patience())[Symbol.asyncIterator]();
+      await logs.next();
+      const { memoryBytes } = await sandbox.beginUsage();
+      endStdin(sandbox, '\n');
+      while (!(await logs.next()).done);
+      const status = await sandbox.wait(patience());
+      assertWithin(await figure(status, 'cpuMs'), 0, 500);
+      assert.ok(status.usage.wallMs >= 200, `${status.usage.wallMs}`);
+      assert.equal(
+        memoryBytes !== null,
+        (await driver.probe(patience())).measures.includes('memoryPeakBytes'),
+      );
     });
 
     test('the time of children counts, daemons too', async () => {
