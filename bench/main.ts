@@ -5,11 +5,13 @@ import type { Finding } from './measure.ts';
 import { store } from './store.ts';
 import { submitToResult } from './submit.ts';
 import { throughput } from './throughput.ts';
+import { warm } from './warm.ts';
 
 const benches: Readonly<Record<string, (rounds: number) => Promise<Finding[]>>> = {
   'cold-start': coldStart,
   submit: submitToResult,
   throughput,
+  warm,
   store,
 };
 

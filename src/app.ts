@@ -96,7 +96,12 @@ export async function startService(config: Config): Promise<Service> {
   await prepareStateDir(config, user);
   await using resources = new AsyncDisposableStack();
   resources.use(await lockService(config.stateDir));
-  const embedded = resources.use(await openEmbeddedStarter(config));
+  const embedded = resources.use(
+    await openEmbeddedStarter(config, {
+      warm: { maxPerKind: config.warmMax, memoryBytes: config.warmMemoryBytes, idleMs: config.warmIdleMs },
+      onPoolFailed: (reason) => logger.warn({ reason }, 'no sandbox can be kept ready'),
+    }),
+  );
   const stopping = new AbortController();
   const removed = await embedded.swept;
   if (removed > 0) logger.warn({ removed }, 'removed what an earlier starter left behind');
