@@ -3,7 +3,8 @@ import type { Digest } from '../../base/digest.ts';
 import type { HostEnvironment } from '../../images/build/build-settings.ts';
 import type { ImageStore } from '../../images/image-store.ts';
 import { closedPolicy, type RegistryPolicy } from '../../images/registry/registry-policy.ts';
-import { createLineProgress, type LineProgress, type TextSink } from '../line-progress.ts';
+import type { TextSink } from '../progress.ts';
+import { createStepProgress, type StepProgress } from '../step-progress.ts';
 
 export interface ImageCommandOptions {
   /** The operator's environment: proxies, CA and pip's settings for builds, HOME for credentials. */
@@ -44,6 +45,6 @@ export function toImageContext(getStore: () => ImageStore, options: ImageCommand
 }
 
 /** Progress on standard error. */
-export function openProgress({ err }: ImageContext, title: string): LineProgress {
-  return createLineProgress(err, title);
+export function openProgress({ err }: ImageContext, title: string): StepProgress {
+  return createStepProgress(err, title);
 }

@@ -1,7 +1,7 @@
 /** Images on standard output: for people, or as JSON. */
 import { formatBytes } from '../../base/units.ts';
 import type { Image } from '../../model/image.ts';
-import type { TextSink } from '../line-progress.ts';
+import type { TextSink } from '../progress.ts';
 import type { JsonFlag } from './context.ts';
 
 export function printImage(image: Image, { json }: JsonFlag, out: TextSink): void {
