@@ -34,6 +34,8 @@ register("perf_event_open", lambda: perf_event())
 register("io_uring_setup", lambda: call("io_uring_setup", 4, ctypes.create_string_buffer(256)))
 register("io_uring_enter", lambda: call("io_uring_enter", -1, 0, 0, 0, NULL, 0))
 register("io_uring_register", lambda: call("io_uring_register", -1, 0, NULL, 0))
+# With a descriptor that is none: who answers 0 has not looked.
+register("syncfs_without_descriptor", lambda: call("syncfs", -1))
 register("io_setup", lambda: call("io_setup", 1000, ctypes.byref(ctypes.c_ulong(0))))
 register("userfaultfd", lambda: call("userfaultfd", os.O_CLOEXEC))
 register("bpf_map_create", lambda: bpf())

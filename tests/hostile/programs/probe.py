@@ -46,7 +46,7 @@ NUMBERS = {
     "request_key": (249, 218), "sched_setattr": (314, 274), "seccomp": (317, 277),
     "set_mempolicy": (238, 237), "setdomainname": (171, 162), "sethostname": (170, 161),
     "setns": (308, 268), "setsockopt": (54, 208), "settimeofday": (164, 170), "statmount": (457, 457), "swapoff": (168, 225),
-    "swapon": (167, 224), "syslog": (103, 116), "umount2": (166, 39), "unshare": (272, 97),
+    "swapon": (167, 224), "syncfs": (306, 267), "syslog": (103, 116), "umount2": (166, 39), "unshare": (272, 97),
     "userfaultfd": (323, 282), "vhangup": (153, 58), "vmsplice": (278, 75),
 }
 
