@@ -17,12 +17,12 @@ async function main() {
   const args = process.argv.slice(2);
   const from = await homeFor(args[0]);
   const node = findNode(from);
-  const argv = ['--disable-warning=ExperimentalWarning'];
+  const bin = (name) => pathToFileURL(path.join(from, 'bin', name)).href;
+  const argv = ['--disable-warning=ExperimentalWarning', `--import=${bin('preload.mjs')}`];
   const program = [path.join(from, 'src', 'main.ts'), ...args];
   const npm = npmAbove();
   if (process.execve && npm.length === 0) process.execve(node, [node, ...argv, ...program], process.env);
-  const lifeline = pathToFileURL(path.join(from, 'bin', 'lifeline.mjs')).href;
-  supervise(node, [...argv, `--import=${lifeline}`, ...program], npm);
+  supervise(node, [...argv, `--import=${bin('lifeline.mjs')}`, ...program], npm);
 }
 
 /** The directory to run from: in a checkout, `start` and `up` run from its staged copy. */

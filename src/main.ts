@@ -2,7 +2,6 @@
  * Process entry: signals → start → stop. `control-plane` is what the starter starts; all else is the CLI. What a
  * process does not need is not loaded: most commands are clients and should answer at once.
  */
-import { useCompileCache } from './base/compile-cache.ts';
 import type { CliParts } from './cli/parts.ts';
 
 const parts: CliParts = {
@@ -10,7 +9,6 @@ const parts: CliParts = {
   startService: async (config) => (await import('./app.ts')).startService(config),
 };
 
-useCompileCache();
 if (process.argv[2] === 'control-plane') await runControlPlane();
 else process.exitCode = await runCommand();
 

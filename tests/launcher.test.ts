@@ -18,6 +18,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 writeFileSync(file, String(process.pid));
 setInterval(() => {}, 1000);`;
 
+/** Nothing of these checkouts stays in this machine's cache. */
+const uncached = { NODE_DISABLE_COMPILE_CACHE: '1' };
+
 /** As a child of npm the launcher supervises; else it becomes the program, where Node can. */
 const ways = { supervised: { npm_lifecycle_event: 'start' }, replaced: { npm_lifecycle_event: undefined } };
 
@@ -136,12 +139,12 @@ describe('set-up without root', () => {
 
 /** In a process group of its own: in the terminal's, it would leave Ctrl-C to the terminal. */
 function launch(directory: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
-  const options = { cwd: directory, env: { ...process.env, ...env }, detached: true };
+  const options = { cwd: directory, env: { ...process.env, ...uncached, ...env }, detached: true };
   return spawn(process.execPath, ['bin/slipway.cjs', ...args], { ...options, stdio: 'ignore' });
 }
 
 function launchSync(directory: string, args: readonly string[], env: NodeJS.ProcessEnv) {
-  const options = { cwd: directory, env: { ...process.env, ...env } };
+  const options = { cwd: directory, env: { ...process.env, ...uncached, ...env } };
   return spawnSync(process.execPath, ['bin/slipway.cjs', ...args], { ...options, encoding: 'utf8' });
 }
 

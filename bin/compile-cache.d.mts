@@ -1,0 +1,2 @@
+export function useCompileCache(directory?: string): void;
+export function isOurs(directory: string): boolean;
