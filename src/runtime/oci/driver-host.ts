@@ -3,6 +3,16 @@ import { chmod, mkdir, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Control } from '../../model/control.ts';
 import type { Probe } from '../driver.ts';
+import { ImageViews, isLackOfIdmaps } from './files/image-views.ts';
+import { type CgroupLayout, prepareCgroup, readCgroupLayout, removeIfEmpty } from './host/cgroups.ts';
+import { sweepDeadStarters, sweepStarter } from './host/dead-starters.ts';
+import { mountDevices } from './host/devices.ts';
+import { HostMounts } from './host/host-mounts.ts';
+import { type IdSpace, prepareClaims } from './host/id-claims.ts';
+import { isStarterAlive, registeredStarters, registerStarter } from './host/starters.ts';
+import type { TraceHost } from './host/traces.ts';
+import type { OciDriverOptions } from './options.ts';
+import { Places } from './places.ts';
 import {
   assertControls,
   describeMissing,
@@ -10,19 +20,9 @@ import {
   readHostFacts,
   readRuntime,
   toControls,
-} from './controls.ts';
-import { sweepDeadStarters, sweepStarter } from './dead-starters.ts';
-import { type CgroupLayout, prepareCgroup, readCgroupLayout, removeIfEmpty } from './host/cgroups.ts';
-import { mountDevices } from './host/devices.ts';
-import { HostMounts } from './host/host-mounts.ts';
-import { type IdSpace, prepareClaims } from './host/id-claims.ts';
-import { isStarterAlive, registeredStarters, registerStarter } from './host/starters.ts';
-import { ImageViews, isLackOfIdmaps } from './image-views.ts';
-import type { OciDriverOptions } from './options.ts';
-import { Places } from './places.ts';
-import { type RuntimeCommand, runtimeMissing } from './runtime-process.ts';
-import type { TraceHost } from './traces.ts';
-import { measuredFigures } from './usage.ts';
+} from './policy/controls.ts';
+import { type RuntimeCommand, runtimeMissing } from './program/runtime-process.ts';
+import { measuredFigures } from './program/usage.ts';
 
 const idsPerSandbox = 65_536;
 const defaultIdBase = 0x40000000;

@@ -1,15 +1,15 @@
 /**
  * The `oci` driver: sandboxes made by an OCI runtime (runc by default) that is called directly, without a
- * daemon. This file puts the parts together. What a sandbox is allowed is in config.ts and seccomp.ts; the
- * host's side (mounts, cgroups, id ranges, starters) in host/; what a crash leaves and how it is found in
- * traces.ts; which controls this host has in controls.ts.
+ * daemon. This file puts the parts together. What a sandbox is allowed and which controls this host has: policy/. How
+ * the program runs and ends: program/. Its files, in and out: files/. Mounts, cgroups, id ranges, starters, and what a
+ * crash leaves: host/.
  */
 import type { Probe, RuntimeDriver, Sandbox, SandboxRef, SandboxSpec } from '../driver.ts';
 import { type DriverHost, openHost } from './driver-host.ts';
+import { removeUnknown, tracedNames } from './host/traces.ts';
 import type { OciDriverOptions } from './options.ts';
 import { prepareSandbox } from './prepare.ts';
 import type { OciSandbox } from './sandbox.ts';
-import { removeUnknown, tracedNames } from './traces.ts';
 
 export type { OciDriverOptions } from './options.ts';
 

@@ -1,7 +1,7 @@
 /** What the `oci` driver is told when it is made. */
 import type { ControlName } from '../../model/control.ts';
 import type { Image } from '../../model/image.ts';
-import type { RuntimeCommand } from './runtime-process.ts';
+import type { RuntimeCommand } from './program/runtime-process.ts';
 
 export interface OciDriverOptions {
   /** Eight lower-case letters and digits, the same for all starters of an install. */

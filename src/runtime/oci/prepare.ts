@@ -3,14 +3,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SlipwayError } from '../../base/errors.ts';
 import type { SandboxSpec } from '../driver.ts';
-import { type PreparedHost, toOciConfig } from './config.ts';
 import type { DriverHost } from './driver-host.ts';
+import type { Slot } from './files/image-views.ts';
+import { mountWork } from './files/work.ts';
 import { limitSocketBuffers } from './host/cgroups.ts';
-import type { Slot } from './image-views.ts';
-import { assertExecutable, toCommandLine } from './program.ts';
+import { removeTraces } from './host/traces.ts';
+import { assertExecutable, toCommandLine } from './policy/command-line.ts';
+import { type PreparedHost, toOciConfig } from './policy/config.ts';
 import { OciSandbox } from './sandbox.ts';
-import { removeTraces } from './traces.ts';
-import { mountWork } from './work.ts';
 
 /**
  * @param onDestroyed told the name once everything of the sandbox is gone

@@ -20,14 +20,14 @@ import type {
   SandboxUse,
 } from '../driver.ts';
 import { untilAborted } from './abort.ts';
-import { collectFiles } from './collect.ts';
-import { Forwarder } from './forwarder.ts';
+import { collectFiles } from './files/collect.ts';
+import { stageInputs } from './files/inputs.ts';
 import { cgroupDirs } from './host/cgroups.ts';
-import { stageInputs } from './inputs.ts';
-import { Lifecycle } from './lifecycle.ts';
-import type { RuntimeCommand } from './runtime-process.ts';
-import { removeTraces, type TraceHost } from './traces.ts';
-import { readUsage, restartMemoryPeak } from './usage.ts';
+import { removeTraces, type TraceHost } from './host/traces.ts';
+import { Forwarder } from './program/forwarder.ts';
+import { Lifecycle } from './program/lifecycle.ts';
+import type { RuntimeCommand } from './program/runtime-process.ts';
+import { readUsage, restartMemoryPeak } from './program/usage.ts';
 
 export interface OciSandboxOptions {
   readonly host: TraceHost;

@@ -7,10 +7,10 @@ import { execFile } from 'node:child_process';
 import { mkdir, open, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { messageOf, SlipwayError } from '../../base/errors.ts';
-import type { ImageUser } from '../../model/image.ts';
-import type { Limits } from '../../model/limits.ts';
-import type { HostMounts, IdRange } from './host/host-mounts.ts';
+import { messageOf, SlipwayError } from '../../../base/errors.ts';
+import type { ImageUser } from '../../../model/image.ts';
+import type { Limits } from '../../../model/limits.ts';
+import type { HostMounts, IdRange } from '../host/host-mounts.ts';
 
 const run = promisify(execFile);
 const toolDeadlineMs = 60_000;

@@ -6,10 +6,10 @@
 import { constants } from 'node:fs';
 import { chmod, mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
-import { SlipwayError, systemCode } from '../../base/errors.ts';
-import { parseRelativePath } from '../../model/paths.ts';
-import type { InputFile } from '../driver.ts';
-import { itemsUntilAborted } from './abort.ts';
+import { SlipwayError, systemCode } from '../../../base/errors.ts';
+import { parseRelativePath } from '../../../model/paths.ts';
+import type { InputFile } from '../../driver.ts';
+import { itemsUntilAborted } from '../abort.ts';
 
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 

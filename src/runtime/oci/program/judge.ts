@@ -1,6 +1,6 @@
 /** Turns what was seen of a sandbox from outside into its exit status, or into a failure of the platform. */
-import { SlipwayError } from '../../base/errors.ts';
-import type { ExitStatus, Usage } from '../../model/usage.ts';
+import { SlipwayError } from '../../../base/errors.ts';
+import type { ExitStatus, Usage } from '../../../model/usage.ts';
 import { lastError, programEnd, type StartFailure, startFailure } from './exit.ts';
 import type { RuntimeExit } from './runtime-process.ts';
 

@@ -5,9 +5,9 @@
  */
 import { constants, type Dirent } from 'node:fs';
 import { type FileHandle, open, opendir } from 'node:fs/promises';
-import { systemCode } from '../../base/errors.ts';
-import { parseRelativePath } from '../../model/paths.ts';
-import type { CollectedEntry, CollectRules } from '../driver.ts';
+import { systemCode } from '../../../base/errors.ts';
+import { parseRelativePath } from '../../../model/paths.ts';
+import type { CollectedEntry, CollectRules } from '../../driver.ts';
 import { type Glob, toGlob } from './glob.ts';
 
 /** Notes about single files; beyond that only their number is told. */

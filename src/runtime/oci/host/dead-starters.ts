@@ -1,8 +1,8 @@
 /** What a crashed starter left besides sandboxes: image views, devices, id ranges, its registration. */
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { claimsOf, releaseSlot } from './host/id-claims.ts';
-import { emptyIfAbsent, isStarterAlive, registeredStarters, unregisterStarter } from './host/starters.ts';
+import { claimsOf, releaseSlot } from './id-claims.ts';
+import { emptyIfAbsent, isStarterAlive, registeredStarters, unregisterStarter } from './starters.ts';
 import { type TraceHost, tracedNames, unmountBelow } from './traces.ts';
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isSlipwayError } from '../../base/errors.ts';
+import { isSlipwayError } from '../../../base/errors.ts';
 import { toGlob } from './glob.ts';
 
 function matches(pattern: string, path: string): boolean {

@@ -4,9 +4,9 @@
  * is left in the pipes is taken in, so that the runtime can end even if nobody reads.
  */
 import type { Readable } from 'node:stream';
-import { SlipwayError } from '../../base/errors.ts';
-import type { StreamName } from '../../model/program.ts';
-import type { LogChunk } from '../driver.ts';
+import { SlipwayError } from '../../../base/errors.ts';
+import type { StreamName } from '../../../model/program.ts';
+import type { LogChunk } from '../../driver.ts';
 
 const maxWaitingBytes = 128 * 1024;
 

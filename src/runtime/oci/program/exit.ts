@@ -3,7 +3,7 @@
  * with the program's own code, or 128 + n when a signal killed it; the same codes are used for their own
  * failures, so whether the program ever started decides how they are read.
  */
-import { type SignalName, signalName } from '../../model/usage.ts';
+import { type SignalName, signalName } from '../../../model/usage.ts';
 
 export type ProgramEnd =
   | { readonly kind: 'exited'; readonly code: number }

@@ -1,6 +1,6 @@
 /** The command line and the environment of what a sandbox runs, checked before anything is made. */
-import { SlipwayError } from '../../base/errors.ts';
-import type { SandboxSpec } from '../driver.ts';
+import { SlipwayError } from '../../../base/errors.ts';
+import type { SandboxSpec } from '../../driver.ts';
 
 /** Linux: MAX_ARG_STRLEN, with the NUL. */
 const maxWordBytes = 131_072;

@@ -9,8 +9,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Duplex, type Readable, type Writable } from 'node:stream';
 import { promisify } from 'node:util';
-import { SlipwayError, systemCode } from '../../base/errors.ts';
-import { sendSignal } from './host/cgroups.ts';
+import { SlipwayError, systemCode } from '../../../base/errors.ts';
+import { sendSignal } from '../host/cgroups.ts';
 
 export interface RuntimeCommand {
   readonly name: string;

@@ -3,7 +3,7 @@
  * parts; everything else stands for itself, and files whose names begin with a dot are no exception. Matching
  * is linear in the path for each star, whatever the pattern: both come from people who are not trusted.
  */
-import { SlipwayError } from '../../base/errors.ts';
+import { SlipwayError } from '../../../base/errors.ts';
 
 const maxPatterns = 100;
 const maxPatternLength = 1024;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { controlNames } from '../../model/control.ts';
-import type { Image } from '../../model/image.ts';
-import { defaultLimits } from '../../model/limits.ts';
-import type { SandboxSpec } from '../driver.ts';
+import { controlNames } from '../../../model/control.ts';
+import type { Image } from '../../../model/image.ts';
+import { defaultLimits } from '../../../model/limits.ts';
+import type { SandboxSpec } from '../../driver.ts';
 import { type PreparedHost, toOciConfig } from './config.ts';
 
 const image: Image = {

@@ -4,8 +4,8 @@
  * cgroup before the program starts (about 10 ms of CPU) is part of the figures.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Usage } from '../../model/usage.ts';
-import type { CgroupLayout } from './host/cgroups.ts';
+import type { Usage } from '../../../model/usage.ts';
+import type { CgroupLayout } from '../host/cgroups.ts';
 
 /** Everything but the wall clock. */
 export type CgroupFigures = Omit<Usage, 'wallMs'>;

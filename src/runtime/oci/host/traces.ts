@@ -6,15 +6,15 @@ import { existsSync, rmSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf, SlipwayError } from '../../base/errors.ts';
-import type { SandboxRef } from '../driver.ts';
-import { type CgroupLayout, cgroupDirs, killAll, removeCgroups, subdirectories } from './host/cgroups.ts';
-import type { HostMounts } from './host/host-mounts.ts';
-import { isWithin, readMounts } from './host/mountinfo.ts';
-import { emptyIfAbsent } from './host/starters.ts';
+import { messageOf, SlipwayError } from '../../../base/errors.ts';
+import type { SandboxRef } from '../../driver.ts';
+import type { Places } from '../places.ts';
+import { deleteByRuntime, type RuntimeCommand } from '../program/runtime-process.ts';
+import { type CgroupLayout, cgroupDirs, killAll, removeCgroups, subdirectories } from './cgroups.ts';
+import type { HostMounts } from './host-mounts.ts';
+import { isWithin, readMounts } from './mountinfo.ts';
 import { killOrphans } from './orphans.ts';
-import type { Places } from './places.ts';
-import { deleteByRuntime, type RuntimeCommand } from './runtime-process.ts';
+import { emptyIfAbsent } from './starters.ts';
 
 export interface TraceHost {
   readonly places: Places;

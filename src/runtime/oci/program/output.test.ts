@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { isSlipwayError } from '../../base/errors.ts';
+import { isSlipwayError } from '../../../base/errors.ts';
 import { Output } from './output.ts';
 
 const never = new AbortController().signal;

@@ -6,11 +6,11 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
-import { SlipwayError } from '../../base/errors.ts';
-import { type Control, type ControlName, controlNames } from '../../model/control.ts';
-import { type CgroupLayout, hasController } from './host/cgroups.ts';
+import { SlipwayError } from '../../../base/errors.ts';
+import { type Control, type ControlName, controlNames } from '../../../model/control.ts';
+import { type CgroupLayout, hasController } from '../host/cgroups.ts';
+import type { RuntimeCommand } from '../program/runtime-process.ts';
 import { patchState } from './known-holes.ts';
-import type { RuntimeCommand } from './runtime-process.ts';
 
 export interface RuntimeFacts {
   readonly version: string;

@@ -7,9 +7,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SlipwayError } from '../../base/errors.ts';
-import { untilAborted } from './abort.ts';
-import { sendSignal } from './host/cgroups.ts';
+import { SlipwayError } from '../../../base/errors.ts';
+import { untilAborted } from '../abort.ts';
+import { sendSignal } from '../host/cgroups.ts';
 
 export interface ForwarderOptions {
   readonly port: number;

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { isSlipwayError } from '../../base/errors.ts';
-import type { InputFile } from '../driver.ts';
+import { isSlipwayError } from '../../../base/errors.ts';
+import type { InputFile } from '../../driver.ts';
 import { stageInputs } from './inputs.ts';
 
 let parent = '';

@@ -4,10 +4,10 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SandboxRef } from '../driver.ts';
-import { sendSignal } from './host/cgroups.ts';
-import { isStarterAlive, processStartTime } from './host/starters.ts';
-import type { Places } from './places.ts';
+import type { SandboxRef } from '../../driver.ts';
+import type { Places } from '../places.ts';
+import { sendSignal } from './cgroups.ts';
+import { isStarterAlive, processStartTime } from './starters.ts';
 
 const deathDeadlineMs = 20_000;
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isSlipwayError } from '../../base/errors.ts';
-import { controlNames } from '../../model/control.ts';
+import { isSlipwayError } from '../../../base/errors.ts';
+import { controlNames } from '../../../model/control.ts';
+import { toCgroupLayout } from '../host/cgroups.ts';
+import { parseMounts } from '../host/mountinfo.ts';
 import { assertControls, type HostFacts, parseRuntimeVersion, toControls } from './controls.ts';
-import { toCgroupLayout } from './host/cgroups.ts';
-import { parseMounts } from './host/mountinfo.ts';
 
 const v1 = toCgroupLayout(
   parseMounts(`1 0 0:1 / /c/memory rw - cgroup cgroup rw,memory

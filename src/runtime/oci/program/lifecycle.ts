@@ -6,9 +6,9 @@
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { SlipwayError } from '../../base/errors.ts';
-import type { ExitStatus, Usage } from '../../model/usage.ts';
-import { killAll, processesIn, sendSignal } from './host/cgroups.ts';
+import { SlipwayError } from '../../../base/errors.ts';
+import type { ExitStatus, Usage } from '../../../model/usage.ts';
+import { killAll, processesIn, sendSignal } from '../host/cgroups.ts';
 import { judge, killedStatus } from './judge.ts';
 import { Output } from './output.ts';
 import { type LaunchOptions, RuntimeProcess } from './runtime-process.ts';

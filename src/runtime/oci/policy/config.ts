@@ -1,14 +1,14 @@
 /**
  * The OCI runtime configuration of a sandbox: a pure function from what is asked (SandboxSpec) and what was
  * prepared for it on the host. It is the security-relevant part of the driver; hardening that is not in here
- * is in how its sources are mounted (host/host-mounts.ts, prepare.ts). Source: the OCI runtime specification
+ * is in how its sources are mounted (../host/host-mounts.ts, ../prepare.ts). Source: the OCI runtime specification
  * 1.0.2, config-linux.md.
  */
-import type { ControlName } from '../../model/control.ts';
-import type { Limits } from '../../model/limits.ts';
-import type { SandboxSpec } from '../driver.ts';
-import type { IdRange } from './host/host-mounts.ts';
-import { toCommandLine, toEnvironment } from './program.ts';
+import type { ControlName } from '../../../model/control.ts';
+import type { Limits } from '../../../model/limits.ts';
+import type { SandboxSpec } from '../../driver.ts';
+import type { IdRange } from '../host/host-mounts.ts';
+import { toCommandLine, toEnvironment } from './command-line.ts';
 import { type SeccompProfile, toSeccomp } from './seccomp.ts';
 
 /** What was prepared on the host for one sandbox. */

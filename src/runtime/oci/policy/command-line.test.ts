@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isSlipwayError } from '../../base/errors.ts';
-import type { Image } from '../../model/image.ts';
-import { defaultLimits } from '../../model/limits.ts';
-import type { SandboxSpec, SandboxUse } from '../driver.ts';
-import { toCommandLine, toEnvironment } from './program.ts';
+import { isSlipwayError } from '../../../base/errors.ts';
+import type { Image } from '../../../model/image.ts';
+import { defaultLimits } from '../../../model/limits.ts';
+import type { SandboxSpec, SandboxUse } from '../../driver.ts';
+import { toCommandLine, toEnvironment } from './command-line.ts';
 
 const image: Image = {
   digest: `sha256:${'b'.repeat(64)}`,

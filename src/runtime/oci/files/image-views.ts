@@ -9,12 +9,12 @@ import { execFile } from 'node:child_process';
 import { lstat, mkdir, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import type { Digest } from '../../base/digest.ts';
-import { isSlipwayError, SlipwayError } from '../../base/errors.ts';
-import type { Image } from '../../model/image.ts';
-import type { HostMounts, IdRange } from './host/host-mounts.ts';
-import { claimSlot, type IdSpace, rangeOf, releaseSlot } from './host/id-claims.ts';
-import type { Places } from './places.ts';
+import type { Digest } from '../../../base/digest.ts';
+import { isSlipwayError, SlipwayError } from '../../../base/errors.ts';
+import type { Image } from '../../../model/image.ts';
+import type { HostMounts, IdRange } from '../host/host-mounts.ts';
+import { claimSlot, type IdSpace, rangeOf, releaseSlot } from '../host/id-claims.ts';
+import type { Places } from '../places.ts';
 
 /** An id range in use by at most one sandbox. */
 export interface Slot {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isSlipwayError } from '../../base/errors.ts';
-import type { Usage } from '../../model/usage.ts';
+import { isSlipwayError } from '../../../base/errors.ts';
+import type { Usage } from '../../../model/usage.ts';
 import { type Evidence, judge } from './judge.ts';
 
 const usage: Usage = {

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, symlinkSync, truncateSync, writeFileSync } from
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import type { CollectRules } from '../driver.ts';
+import type { CollectRules } from '../../driver.ts';
 import { collectFiles } from './collect.ts';
 
 let root = '';
