@@ -1,6 +1,6 @@
 /**
  * One sandbox of the `oci` driver, from prepared to removed. The order of things and what each method promises
- * is in ../driver.ts; how the program is run and ended, in lifecycle.ts; what is removed, in traces.ts. Pid 1
+ * is in ../driver.ts; how the program is run and ended, in program/lifecycle.ts; what is removed, in host/traces.ts. Pid 1
  * inside is the program itself: without a handler for it, the kernel ignores SIGTERM there, so `stop` with a
  * grace period then waits for the whole of it.
  */
