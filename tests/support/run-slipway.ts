@@ -12,6 +12,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** Then it is asked to end; never reached by a command that works. */
+const deadlineMs = 60_000;
+
 /** @param env the whole environment: a service's `env` for its directories */
 export async function runSlipway(
   args: readonly string[],
@@ -19,7 +22,12 @@ export async function runSlipway(
 ): Promise<Ended> {
   const home = readEnvironment()['STAGED_SLIPWAY'] ?? path.join(import.meta.dirname, '..', '..');
   const program = path.join(home, 'bin', 'slipway.cjs');
-  const child = spawn(process.execPath, [program, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [program, ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: deadlineMs,
+    killSignal: 'SIGTERM',
+  });
   const ended = once(child, 'close');
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code, signal] = await ended;
