@@ -6,10 +6,11 @@ import type { SandboxSpec } from '../driver.ts';
 import type { DriverHost } from './driver-host.ts';
 import type { Slot } from './files/image-views.ts';
 import { mountWork } from './files/work.ts';
-import { limitSocketBuffers } from './host/cgroups.ts';
+import { limitSocketBuffers, prepareCgroup } from './host/cgroups.ts';
 import { removeTraces } from './host/traces.ts';
 import { assertExecutable, toCommandLine } from './policy/command-line.ts';
 import { type PreparedHost, toOciConfig } from './policy/config.ts';
+import { leavesCleanUp } from './program/runtime-process.ts';
 import { OciSandbox } from './sandbox.ts';
 
 /**
@@ -49,11 +50,8 @@ async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promis
   const work = places.workDir(name);
   await mkdir(work, { mode: 0o700 });
   const data = spec.lateInputs ? await makeLatePlace(host, name) : places.emptyDir;
-  limitSocketBuffers(
-    host.cgroups,
-    places.cgroupPath(name),
-    Math.min(maxSocketBytes, spec.limits.memoryBytes),
-  );
+  const cgroupPath = toRuntimeCgroup(host, name);
+  limitSocketBuffers(host.cgroups, cgroupPath, Math.min(maxSocketBytes, spec.limits.memoryBytes));
   // Both must have come to an end before anything is taken back.
   const [view, mounted] = await Promise.allSettled([
     views.view(slot, spec.image),
@@ -74,7 +72,7 @@ async function allocate(host: DriverHost, spec: SandboxSpec, slot: Slot): Promis
     work,
     data,
     devices: places.devicesDir(places.starter),
-    cgroupPath: places.cgroupPath(name),
+    cgroupPath,
     architecture: process.arch,
     swapLimit: host.facts?.swapLimit ?? false,
   };
@@ -85,6 +83,14 @@ async function makeLatePlace({ places, mounts }: DriverHost, name: string): Prom
   await mkdir(place, { mode: 0o700 });
   await mounts.sharedTmpfs(place);
   return place;
+}
+
+/** A runtime that removes its own cgroup gets one inside of ours, where its figures stay readable. */
+function toRuntimeCgroup(host: DriverHost, name: string): string {
+  const own = host.places.cgroupPath(name);
+  if (leavesCleanUp(host.runtime)) return own;
+  prepareCgroup(host.cgroups, own);
+  return `${own}/box`;
 }
 
 async function toSandbox(

@@ -26,7 +26,7 @@ import { cgroupDirs } from './host/cgroups.ts';
 import { removeTraces, type TraceHost } from './host/traces.ts';
 import { Forwarder } from './program/forwarder.ts';
 import { Lifecycle } from './program/lifecycle.ts';
-import type { RuntimeCommand } from './program/runtime-process.ts';
+import { leavesCleanUp, type RuntimeCommand } from './program/runtime-process.ts';
 import { readUsage, restartMemoryPeak } from './program/usage.ts';
 
 export interface OciSandboxOptions {
@@ -61,7 +61,7 @@ export class OciSandbox implements Sandbox {
     this.#lifecycle = new Lifecycle({
       cgroups: cgroupDirs(host.cgroups, cgroupPath),
       program,
-      readUsage: () => readUsage(host.cgroups, cgroupPath),
+      readUsage: () => readUsage(host.cgroups, cgroupPath, !leavesCleanUp(options.runtime)),
     });
   }
 

@@ -35,12 +35,16 @@ export interface RuntimeExit {
   readonly signal: string | null;
 }
 
-/**
- * Runtimes of which we remove state and cgroups ourselves: that is faster than their `delete`, and the cgroups stay
- * readable. Others keep more than we know (gVisor a kernel and a file server outside the sandbox's cgroups).
- */
 const deleteDeadlineMs = 10_000;
-const runtimesThatKeep = new Set(['runc', 'crun']);
+
+/**
+ * Whether a runtime leaves state and cgroups to us: removing them is faster than its `delete`, and the cgroups stay
+ * readable. Others remove their cgroups with the sandbox, and may keep more than we know (gVisor a kernel and a file
+ * server of its own).
+ */
+export function leavesCleanUp(runtime: RuntimeCommand): boolean {
+  return runtime.name === 'runc';
+}
 
 export class RuntimeProcess {
   /** Resolves when the process was launched; rejects with `runtime-missing`. */
@@ -138,7 +142,7 @@ function toArguments(options: LaunchOptions): string[] {
   const { runDir } = options;
   return [
     ...['--root', options.root, '--log', path.join(runDir, 'log'), '--log-format', 'json', 'run'],
-    ...(runtimesThatKeep.has(options.runtime.name) ? ['--keep'] : []),
+    ...(leavesCleanUp(options.runtime) ? ['--keep'] : []),
     ...(options.channel ? ['--preserve-fds', '1'] : []),
     ...['--bundle', runDir, '--pid-file', path.join(runDir, 'pid'), options.name],
   ];
@@ -159,7 +163,7 @@ function present<Stream>(stream: Stream | null): Stream {
 
 /** Lets a runtime remove what only it knows; what it leaves is found by the sweep. */
 export async function deleteByRuntime(runtime: RuntimeCommand, root: string, name: string): Promise<void> {
-  if (runtimesThatKeep.has(runtime.name) || !existsSync(path.join(root, name))) return;
+  if (leavesCleanUp(runtime) || !existsSync(path.join(root, name))) return;
   const options = { timeout: deleteDeadlineMs, killSignal: 'SIGKILL', env: runtimeEnvironment() } as const;
   await promisify(execFile)(runtime.path, ['--root', root, 'delete', '--force', name], options).catch(
     () => undefined,

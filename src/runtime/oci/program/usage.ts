@@ -15,9 +15,15 @@ const usPerMs = 1000;
 /** USER_HZ: fixed in the kernel's interface on all architectures that Node runs on. */
 const msPerTick = 10;
 
-export function readUsage(layout: CgroupLayout, cgroupPath: string): CgroupFigures {
+/**
+ * @param cgroupPath the cgroup of the sandbox, or one around it that only its runtime's lies in
+ * @param isAround whether it is one around it; v1 does not count kills there
+ */
+export function readUsage(layout: CgroupLayout, cgroupPath: string, isAround = false): CgroupFigures {
+  const memory = readerOf(layout, cgroupPath, 'memory');
   return {
-    ...memoryFigures(readerOf(layout, cgroupPath, 'memory')),
+    ...memoryFigures(memory),
+    ...(isAround && memory.version === 1 ? { oomKills: null } : {}),
     ...cpuFigures(readerOf(layout, cgroupPath, 'cpuacct', 'cpu')),
     ...blockFigures(readerOf(layout, cgroupPath, 'blkio', 'io')),
     pidsPeak: number(readerOf(layout, cgroupPath, 'pids').read('pids.peak')),
