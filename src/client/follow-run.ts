@@ -52,7 +52,7 @@ export async function* followRun(open: OpenEvents, options: FollowOptions): Asyn
       if (place.lostAt === undefined) options.onLost?.(toLost(error).message);
       place.lostAt ??= performance.now();
     }
-    await delay(nextDelayMs(place.failures++), undefined, { signal: options.signal });
+    await pause(nextDelayMs(place.failures++), options.signal);
   }
 }
 
@@ -107,6 +107,11 @@ function mayPass(error: unknown): boolean {
 
 function isGivenUp({ id, lostAt }: Place): boolean {
   return id === undefined || (lostAt !== undefined && performance.now() - lostAt > giveUpMs);
+}
+
+/** Rejects with the signal's own reason. */
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
 }
 
 /** Twice as long each time, and not the same for all who lost the same server. */

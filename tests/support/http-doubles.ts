@@ -141,6 +141,11 @@ export class ScriptedRuns implements RunService {
     return run;
   }
 
+  /** How many callers wait or follow. */
+  get followers(): number {
+    return this.#waiting.size;
+  }
+
   /** Resolves once so many callers wait or follow. */
   async waiters(count: number): Promise<void> {
     while (this.#waiting.size < count) await new Promise((resolve) => setImmediate(resolve));
