@@ -24,7 +24,7 @@ export type StartFailure =
 const notFound =
   /executable file .*not found|exec.*: no such file or directory|stat .*: no such file or directory/i;
 const notExecutable =
-  /exec.*: (permission denied|exec format error|argument list too long|is a directory|text file busy|too many levels of symbolic links|not a directory)/i;
+  /exec.*: (permission denied|operation not permitted|exec format error|argument list too long|is a directory|text file busy|too many levels of symbolic links|not a directory)/i;
 const outOfMemory = /OOM-killed|cannot allocate memory/i;
 
 /**
