@@ -48,7 +48,11 @@ async function* readBytes(
 }
 
 /** The stored output, or the journal of a running program: what there is now, from a position in bytes on. */
-export async function* readFrom(context: EngineContext, run: Run, position: number): AsyncGenerator<Uint8Array> {
+export async function* readFrom(
+  context: EngineContext,
+  run: Run,
+  position: number,
+): AsyncGenerator<Uint8Array> {
   if (isFinished(run.status)) {
     const { log } = run.status.result;
     if (log !== null) yield* context.blobs.get(log, { start: position, end: Number.MAX_SAFE_INTEGER });

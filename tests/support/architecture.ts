@@ -64,17 +64,7 @@ export const rooms: readonly Room[] = [
   {
     name: 'cli',
     meaning: 'one file per command',
-    mayImport: [
-      'base',
-      'model',
-      'api',
-      'config',
-      'client',
-      'runtime',
-      'images',
-      'starter',
-      'version.ts',
-    ],
+    mayImport: ['base', 'model', 'api', 'config', 'client', 'runtime', 'images', 'starter', 'version.ts'],
   },
   { name: 'version.ts', meaning: 'the version of this program', mayImport: [] },
   {
