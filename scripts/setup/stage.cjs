@@ -21,6 +21,7 @@ const programParts = [
   'bin',
   'src',
   'python',
+  'node',
   'images',
   'examples',
   'scripts',

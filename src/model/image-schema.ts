@@ -25,7 +25,7 @@ export const imageDescriptionSchema = z.strictObject({
     .strictObject({ protocol: z.number().int(), argv: z.array(z.string()), preload: z.array(z.string()) })
     .exactOptional(),
   packages: z.array(
-    z.strictObject({ name: z.string(), version: z.string(), source: z.enum(['debian', 'pypi']) }),
+    z.strictObject({ name: z.string(), version: z.string(), source: z.enum(['debian', 'pypi', 'npm']) }),
   ),
   notes: z.array(z.string()),
   hasShell: z.boolean(),

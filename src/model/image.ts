@@ -32,7 +32,7 @@ export interface ImageRunner {
 export interface ImagePackage {
   readonly name: string;
   readonly version: string;
-  readonly source: 'debian' | 'pypi';
+  readonly source: 'debian' | 'pypi' | 'npm';
 }
 
 export interface Image {

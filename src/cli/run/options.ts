@@ -95,11 +95,18 @@ async function toCode(
   { stdin, onSkipped }: Surroundings,
 ): Promise<Code> {
   if (options.code !== undefined) return toCodeFolder(script, options.code, onSkipped);
-  if (script === '-')
-    return { entry: 'script.py', files: [createMemoryFile('script.py', await readAll(stdin))] };
+  if (script === '-') {
+    const entry = nameOfStdin(options.image);
+    return { entry, files: [createMemoryFile(entry, await readAll(stdin))] };
+  }
   const sizeBytes = await sizeOfFile(script, 'The script');
   const entry = path.basename(script);
   return { entry, files: [createLocalFile(script, entry, sizeBytes)] };
+}
+
+/** A script from standard input has no name, and Node goes by one. */
+function nameOfStdin(image: string): string {
+  return /(^|\/)node([:@]|$)/.test(image) ? 'script.js' : 'script.py';
 }
 
 /** The script is named relative to the folder, or to where one stands and then lies inside it. */

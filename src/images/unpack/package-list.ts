@@ -15,7 +15,7 @@ const maxNotes = 50;
 
 const word = z.string().regex(/^[\x21-\x7e]{1,200}$/);
 const list = z
-  .array(z.object({ name: word, version: word, source: z.enum(['debian', 'pypi']) }))
+  .array(z.object({ name: word, version: word, source: z.enum(['debian', 'pypi', 'npm']) }))
   .max(maxPackages);
 
 /** Sorted by source and name. */
