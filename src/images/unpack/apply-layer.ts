@@ -51,7 +51,7 @@ export async function applyLayer(
   try {
     for await (const entry of extract) {
       budget.addEntry();
-      await applyEntry(writer, entry.header, entry);
+      await applyEntry(writer, entry.header, { content: entry, budget });
       entry.resume();
     }
     const diffId = await poured;
@@ -67,10 +67,12 @@ export async function applyLayer(
 async function applyEntry(
   writer: LayerWriter,
   header: Header,
-  content: AsyncIterable<unknown>,
+  { content, budget }: { content: AsyncIterable<unknown>; budget: UnpackBudget },
 ): Promise<void> {
   try {
-    await writer.apply(parseEntry(header, content));
+    const entry = parseEntry(header, content);
+    if (entry.kind === 'file') budget.addHoles(entry.sparseBytes ?? 0);
+    await writer.apply(entry);
   } catch (error) {
     if (error instanceof PathProblem) throw refusedEntry(header.name, error.message, error);
     const code = systemCode(error);

@@ -1,6 +1,7 @@
 /** One entry of a layer, parsed from tar-stream's header into the few kinds that an image may hold. */
 import type { Header } from 'tar-stream';
 import { PathProblem } from './rooted-path.ts';
+import { type Piece, parseSparse, piecesOf } from './sparse-file.ts';
 
 const maxId = 0xffff_fffe;
 
@@ -22,7 +23,12 @@ interface EntryFacts {
 
 export type LayerEntry = EntryFacts &
   (
-    | { readonly kind: 'file'; readonly content: AsyncIterable<Uint8Array> }
+    | {
+        readonly kind: 'file';
+        readonly content: AsyncIterable<Piece>;
+        /** Of a file with holes, which its pieces alone do not tell. */
+        readonly sparseBytes: number | undefined;
+      }
     | { readonly kind: 'directory' }
     | { readonly kind: 'symlink' | 'hard-link'; readonly target: string }
     /** The character device 0/0: how overlay file systems write a whiteout. */
@@ -32,8 +38,9 @@ export type LayerEntry = EntryFacts &
 /** @throws PathProblem for kinds that an image must not hold, and for owners that are no ids. */
 export function parseEntry(header: Header, content: AsyncIterable<unknown>): LayerEntry {
   const pax = parsePax(header.pax);
+  const sparse = parseSparse(pax);
   const facts = {
-    name: header.name,
+    name: sparse?.name ?? header.name,
     owner: ownershipOf(header, pax),
     hasXattrs: [...pax.keys()].some((key) => key.startsWith('SCHILY.xattr.')),
   };
@@ -42,7 +49,12 @@ export function parseEntry(header: Header, content: AsyncIterable<unknown>): Lay
       return { ...facts, kind: 'directory' };
     case 'file':
     case 'contiguous-file':
-      return { ...facts, kind: 'file', content: bytesOf(content) };
+      return {
+        ...facts,
+        kind: 'file',
+        content: piecesOf(bytesOf(content), sparse),
+        sparseBytes: sparse?.sizeBytes,
+      };
     case 'symlink':
       return { ...facts, kind: 'symlink', target: header.linkname ?? '' };
     case 'link':

@@ -6,6 +6,7 @@ import { type Duplex, PassThrough, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { type Digest, parseDigest } from '../../base/digest.ts';
+import { translateSparseHeaders } from './sparse-headers.ts';
 import type { UnpackBudget } from './unpack-limits.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
@@ -41,7 +42,10 @@ export async function pourLayer(
   });
   const unpack = decompressor(await compressionOf(path));
   const source = createReadStream(path, { highWaterMark: 256 * 1024 });
-  await pipeline([source, countIn, unpack, countOut, sink], signal ? { signal } : {});
+  await pipeline(
+    [source, countIn, unpack, countOut, translateSparseHeaders(), sink],
+    signal ? { signal } : {},
+  );
   return parseDigest(`sha256:${hash.digest('hex')}`);
 }
 

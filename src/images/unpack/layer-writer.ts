@@ -10,6 +10,9 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { LayerEntry, Ownership } from './layer-entry.ts';
 import { ensureParents, lstatOf, PathProblem, resolveParts, splitEntryName } from './rooted-path.ts';
+import type { Piece } from './sparse-file.ts';
+
+type FileEntry = Extract<LayerEntry, { kind: 'file' }>;
 
 const whiteout = '.wh.';
 const opaqueWhiteout = '.wh..wh..opq';
@@ -91,7 +94,7 @@ export class LayerWriter {
       case 'directory':
         return this.#makeDirectory(path, entry.owner);
       case 'file':
-        return this.#makeFile(path, entry.owner, entry.content);
+        return this.#makeFile(path, entry);
       case 'symlink':
         return this.#makeSymlink(path, entry.owner, entry.target);
       case 'hard-link':
@@ -111,11 +114,12 @@ export class LayerWriter {
     this.#directories.set(path, owner);
   }
 
-  async #makeFile(path: string, owner: Ownership, content: AsyncIterable<Uint8Array>): Promise<void> {
+  async #makeFile(path: string, { owner, content, sparseBytes }: FileEntry): Promise<void> {
     removeIfThere(path);
     const fd = fs.openSync(path, 'wx', 0o600);
     try {
-      for await (const chunk of content) writeAll(fd, chunk);
+      for await (const piece of content) writeAll(fd, piece);
+      if (sparseBytes !== undefined) fs.ftruncateSync(fd, sparseBytes);
       if (this.#keepsOwners) fs.fchownSync(fd, owner.uid, owner.gid);
       fs.fchmodSync(fd, owner.mode);
       fs.futimesSync(fd, owner.mtime, owner.mtime);
@@ -169,6 +173,7 @@ function removeIfThere(path: string): void {
   else if (stats) fs.unlinkSync(path);
 }
 
-function writeAll(fd: number, chunk: Uint8Array): void {
-  for (let at = 0; at < chunk.length; ) at += fs.writeSync(fd, chunk, at);
+function writeAll(fd: number, { at, bytes }: Piece): void {
+  for (let done = 0; done < bytes.length; )
+    done += fs.writeSync(fd, bytes, done, bytes.length - done, at + done);
 }

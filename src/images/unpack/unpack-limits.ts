@@ -34,6 +34,12 @@ export class UnpackBudget {
     if (this.#entries > this.limits.maxEntries) throw tooLarge(`more than ${this.limits.maxEntries} entries`);
   }
 
+  /** Counts a file with holes by its size: whoever copies it may fill them. */
+  addHoles(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > this.limits.maxBytes) throw tooLarge(`more than ${formatBytes(this.limits.maxBytes)}`);
+  }
+
   /** Counts `added` uncompressed bytes; `layer` holds the layer's own totals so far. */
   addBytes(added: number, layer: { readonly compressed: number; readonly uncompressed: number }): void {
     this.#bytes += added;
