@@ -2,6 +2,7 @@
  * Process entry: signals → start → stop. `control-plane` is what the starter starts; all else is the CLI. What a
  * process does not need is not loaded: most commands are clients and should answer at once.
  */
+import { messageOf } from './base/errors.ts';
 import type { CliParts } from './cli/parts.ts';
 
 const parts: CliParts = {
@@ -26,7 +27,13 @@ async function runControlPlane(): Promise<void> {
     import('./config/config.ts'),
     import('./config/env.ts'),
   ]);
-  const controlPlane = await startControlPlane(parseConfig(readEnvironment()));
+  const controlPlane = await startControlPlane(parseConfig(readEnvironment())).catch(giveUp);
   await Promise.race([stopped, controlPlane.starterGone]);
   await controlPlane.stop();
+}
+
+/** One line for whoever reads the log; the starter tries again. */
+function giveUp(error: unknown): never {
+  process.stderr.write(`slipway: the control plane cannot start: ${messageOf(error)}\n`);
+  process.exit(1);
 }

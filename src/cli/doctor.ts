@@ -59,7 +59,8 @@ async function diagnoseHost(context: CliContext): Promise<Omit<Diagnosis, 'servi
     const signal = AbortSignal.timeout(probeTimeoutMs);
     const probe = await embedded.starter.probe(signal);
     const images = await embedded.starter.listImages(signal);
-    return { usable: probe.usable, problems: problemsOf(probe, images), probe, images };
+    const problems = [...problemsOf(probe, images), ...(await embedded.images.damages())];
+    return { usable: probe.usable, problems, probe, images };
   } catch (error) {
     return { ...nothing, problems: [messageOf(error)] };
   }

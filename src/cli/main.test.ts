@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { callCli, startCli } from '../../tests/support/cli.ts';
+import { callCli, openStarterOf, startCli } from '../../tests/support/cli.ts';
 import { usableProbe } from '../../tests/support/http-doubles.ts';
 import { createHttpStage } from '../../tests/support/http-stage.ts';
 import { ScriptedStarter } from '../../tests/support/scripted-starter.ts';
@@ -68,7 +68,7 @@ describe('the command line', () => {
 
 test('doctor shows controls, and ends with 1 where no sandbox can be made', async () => {
   const starter = new ScriptedStarter();
-  const openStarter = async () => ({ starter, [Symbol.asyncDispose]: async () => undefined });
+  const openStarter = async () => openStarterOf(starter);
   const env = { SLIPWAY_LISTEN: '/nowhere/slipway.sock' };
   const call = { isRoot: true, parts: { openStarter }, env };
   starter.probe = async () => ({
@@ -86,6 +86,11 @@ test('doctor shows controls, and ends with 1 where no sandbox can be made', asyn
   starter.probe = async () => ({ ...usableProbe, usable: false, problems: ['runc is not installed'] });
   const bad = await callCli(['doctor', '--json'], call);
   assert.equal(bad.exitCode, 1);
+  const damaged = await callCli(['doctor'], {
+    ...call,
+    parts: { openStarter: async () => openStarterOf(starter, ['The image x is damaged: …']) },
+  });
+  assert.match(String(damaged.stdout), /✗ The image x is damaged/);
   const diagnosis = JSON.parse(String(bad.stdout));
   assert.ok(diagnosis.problems.includes('runc is not installed'));
   assert.equal(diagnosis.service.state, 'not-running');

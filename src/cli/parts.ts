@@ -1,5 +1,6 @@
 /** What the CLI needs of the composition root; loaded only when a command needs it, because it is much. */
 import type { Config } from '../config/config.ts';
+import type { ImageStore } from '../images/image-store.ts';
 import type { Starter } from '../starter/starter.ts';
 
 export interface CliParts {
@@ -11,6 +12,7 @@ export interface CliParts {
 
 export interface OpenStarter extends AsyncDisposable {
   readonly starter: Starter;
+  readonly images: Pick<ImageStore, 'damages'>;
 }
 
 export interface RunningService {

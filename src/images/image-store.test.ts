@@ -344,8 +344,16 @@ describe('verify', () => {
     const image = await b.add('one', [tree]);
     writeFileSync(join(b.root, 'unpacked', image.digest.slice('sha256:'.length), 'image.json'), '{');
     await assertFails(b.store.rootfs(image), 'image-corrupted');
+    const other = await b.add('two', [[{ name: 'b', content: 'other' }]]);
+    assert.deepEqual(
+      (await b.store.list()).map(({ digest }) => digest),
+      [other.digest],
+      'one bad file does not hide the others',
+    );
+    assert.match((await b.store.damages()).join(), /^The image one is damaged/);
     await b.add('one', [tree]);
     await b.store.verify(await b.store.resolve('one'));
+    assert.deepEqual(await b.store.damages(), []);
   });
 });
 

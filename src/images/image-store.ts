@@ -11,7 +11,7 @@ import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Digest } from '../base/digest.ts';
-import { isSlipwayError, systemCode } from '../base/errors.ts';
+import { isSlipwayError, messageOf, systemCode } from '../base/errors.ts';
 import type { Image } from '../model/image.ts';
 import { BlobStaging, corruptedBlob, digestOfFile } from './blob-staging.ts';
 import { CheckedTrees } from './checked-trees.ts';
@@ -35,7 +35,7 @@ export interface ImportOptions {
 }
 
 export interface ImageStore {
-  /** Sorted by first name. */
+  /** Sorted by first name; an image whose description is damaged is left out (`damages` names it). */
   list(): Promise<readonly Image[]>;
   /**
    * @param reference a name (`python`, `python:3.11-slim`), a digest, or at least 12 digits of one
@@ -61,6 +61,8 @@ export interface ImageStore {
    * @throws SlipwayError `image-corrupted`, which names the blob or the file
    */
   verify(image: Image, thoroughness?: Thoroughness): Promise<void>;
+  /** A quick look at every image, those too that `list` cannot read. @returns what is wrong, in words */
+  damages(): Promise<readonly string[]>;
   tag(name: string, digest: Digest): Promise<void>;
   /**
    * Removes a name; without further names, or by digest, the image itself.
@@ -122,9 +124,31 @@ class LocalImageStore implements ImageStore {
   async list(): Promise<readonly Image[]> {
     const names = await this.#names.byDigest();
     const digests = await this.#contents.digests();
-    const images = await Promise.all(digests.map((digest) => this.#contents.read(digest, names)));
+    const images = await Promise.all(digests.map((digest) => this.#readable(digest, names)));
     const key = (image: Image) => image.names[0] ?? `~${image.digest}`;
     return images.flatMap((image) => image ?? []).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  }
+
+  async #readable(digest: Digest, names: Map<Digest, string[]>): Promise<Image | undefined> {
+    try {
+      return await this.#contents.read(digest, names);
+    } catch (error) {
+      if (isSlipwayError(error, 'image-corrupted')) return undefined;
+      throw error;
+    }
+  }
+
+  async damages(): Promise<readonly string[]> {
+    const names = await this.#names.byDigest();
+    const look = async (digest: Digest) => {
+      try {
+        if (await this.#contents.read(digest)) await this.#trees.verify(digest, 'quick');
+        return [];
+      } catch (error) {
+        return [`The image ${names.get(digest)?.join(', ') ?? digest} is damaged: ${messageOf(error)}`];
+      }
+    };
+    return (await Promise.all((await this.#contents.digests()).map(look))).flat();
   }
 
   async resolve(reference: string): Promise<Image> {

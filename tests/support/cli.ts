@@ -2,7 +2,8 @@
 import { PassThrough, Readable } from 'node:stream';
 import type { CliIo, StopSignal } from '../../src/cli/io.ts';
 import { runCli } from '../../src/cli/main.ts';
-import type { CliParts } from '../../src/cli/parts.ts';
+import type { CliParts, OpenStarter } from '../../src/cli/parts.ts';
+import type { Starter } from '../../src/starter/starter.ts';
 
 export interface CliCall {
   readonly env?: Readonly<Record<string, string>>;
@@ -31,6 +32,15 @@ const noParts: CliParts = {
   openStarter: async () => Promise.reject(new Error('the test has no starter')),
   startService: async () => Promise.reject(new Error('the test has no service')),
 };
+
+/** A starter as the composition root would hand it in, with sound images. */
+export function openStarterOf(starter: Starter, damages: readonly string[] = []): OpenStarter {
+  return {
+    starter,
+    images: { damages: async () => damages },
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
 
 export function startCli(argv: readonly string[], call: CliCall = {}): RunningCli {
   const listeners = new Set<(signal: StopSignal) => void>();

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { CliCall, CliResult } from '../../../tests/support/cli.ts';
-import { callCli, startCli } from '../../../tests/support/cli.ts';
+import { callCli, openStarterOf, startCli } from '../../../tests/support/cli.ts';
 import { pythonImage } from '../../../tests/support/http-doubles.ts';
 import { createHttpStage } from '../../../tests/support/http-stage.ts';
 import * as scripted from '../../../tests/support/scripted-starter.ts';
@@ -26,7 +26,7 @@ function asRoot(script: scripted.Script, call: CliCall = {}): CliCall {
     if (reference === 'python') return pythonImage;
     throw new SlipwayError('not-found', 'image-not-found', `There is no image ${reference}.`);
   };
-  const openStarter = async () => ({ starter, [Symbol.asyncDispose]: async () => undefined });
+  const openStarter = async () => openStarterOf(starter);
   return { isRoot: true, parts: { openStarter }, ...call };
 }
 
@@ -200,7 +200,7 @@ describe('slipway run, in this process', () => {
       asked = true;
       return resolving.promise;
     };
-    const openStarter = async () => ({ starter, [Symbol.asyncDispose]: async () => undefined });
+    const openStarter = async () => openStarterOf(starter);
     const running = startCli(['run', scriptIn(directory.path)], { isRoot: true, parts: { openStarter } });
     await until(() => asked);
     running.signal('SIGTERM');

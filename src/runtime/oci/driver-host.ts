@@ -1,6 +1,7 @@
 /** What all sandboxes of one driver share on the host, made when the driver is and removed with it. */
-import { chmod, mkdir, rmdir } from 'node:fs/promises';
+import { chmod, mkdir, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { SlipwayError } from '../../base/errors.ts';
 import type { Control } from '../../model/control.ts';
 import type { Probe } from '../driver.ts';
 import { ImageViews, isLackOfIdmaps } from './files/image-views.ts';
@@ -63,6 +64,7 @@ export class DriverHost implements TraceHost, AsyncDisposable {
   async open(): Promise<void> {
     const { places, mounts } = this;
     await makeDirectories(places);
+    await assertPassable(places.runtimeDir);
     await registerStarter(places.runtimeDir, places.starter);
     this.#opened = true;
     try {
@@ -184,14 +186,38 @@ async function hasLivingStarters(places: Places): Promise<boolean> {
   return false;
 }
 
+/**
+ * Users of sandboxes must be able to pass through every directory above theirs.
+ *
+ * @throws SlipwayError `runtime-dir-closed`
+ */
+async function assertPassable(directory: string): Promise<void> {
+  const othersMayPass = 0o001;
+  for (let at = directory; at !== path.dirname(at); at = path.dirname(at)) {
+    const { mode } = await stat(at);
+    if ((mode & othersMayPass) !== 0) continue;
+    throw new SlipwayError(
+      'invalid-input',
+      'runtime-dir-closed',
+      `The runtime directory ${directory} is of no use, because only some users may enter ${at}. Choose another (SLIPWAY_RUNTIME_DIR), or type: chmod o+x ${at}`,
+    );
+  }
+}
+
 /** The sandbox's root user walks through these to its image, so others may pass but not read. */
 async function makeDirectories(places: Places): Promise<void> {
   const passable = [places.runtimeDir, places.viewsDir(''), places.viewsDir(places.starter)];
   const closed = [places.runtimeRoot, places.sandboxesDir, places.socketsDir, places.stateDir];
-  await mkdir(places.runtimeDir, { recursive: true, mode: 0o711 });
+  const first = await mkdir(places.runtimeDir, { recursive: true, mode: 0o711 });
+  if (first !== undefined) await makePassable(places.runtimeDir, first);
   await Promise.all(passable.map((directory) => makeDirectory(directory, 0o711)));
   await Promise.all(closed.map((directory) => makeDirectory(directory, 0o700)));
   await makeDirectory(places.emptyDir, 0o555);
+}
+
+/** Every directory from `first` down to `last` was just made by us, with modes that the umask has cut. */
+async function makePassable(last: string, first: string): Promise<void> {
+  for (let at = last; at.length >= first.length; at = path.dirname(at)) await chmod(at, 0o711);
 }
 
 async function makeDirectory(directory: string, mode: number): Promise<void> {
