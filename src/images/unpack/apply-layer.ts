@@ -21,6 +21,10 @@ export interface AppliedLayer {
   readonly diffId: Digest;
   /** Entries whose extended attributes (file capabilities among them) were left out. */
   readonly ignoredXattrs: number;
+  /** Entries beside which there is one whose name differs in its Unicode form alone. */
+  readonly lookAlikes: number;
+  /** Entries whose names are not UTF-8 and were altered. */
+  readonly lossyNames: number;
 }
 
 export interface ApplyOptions {
@@ -56,7 +60,7 @@ export async function applyLayer(
     }
     const diffId = await poured;
     writer.finish();
-    return { diffId, ignoredXattrs: writer.ignoredXattrs };
+    return { diffId, ...writer.remarks };
   } catch (error) {
     extract.destroy();
     await poured.catch(() => undefined);

@@ -9,6 +9,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { LayerEntry, Ownership } from './layer-entry.ts';
+import { isLossy, NameForms } from './name-collisions.ts';
 import { ensureParents, lstatOf, PathProblem, resolveParts, splitEntryName } from './rooted-path.ts';
 import type { Piece } from './sparse-file.ts';
 
@@ -28,8 +29,9 @@ export class LayerWriter {
   /** Real paths that this layer made, and the directories above them: its whiteouts do not hide them. */
   readonly #own = new Set<string>();
   readonly #directories = new Map<string, Ownership>();
-  /** Entries whose extended attributes were left out. */
-  ignoredXattrs = 0;
+  readonly #forms = new NameForms();
+  /** What a person should know of this layer, counted. */
+  readonly remarks = { ignoredXattrs: 0, lookAlikes: 0, lossyNames: 0 };
 
   constructor(root: string) {
     this.#root = root;
@@ -44,9 +46,19 @@ export class LayerWriter {
     const place = { parents, name, path: join(this.#root, ...parents, name) };
     if (name.startsWith(whiteout)) return this.#applyWhiteout(place);
     if (entry.kind === 'null-device') return this.#removeLower(place.path);
-    if (entry.hasXattrs) this.ignoredXattrs += 1;
+    this.#remark(entry, place);
     await this.#make(entry, place.path);
     this.#claim(place);
+  }
+
+  /** Names that are not UTF-8 arrive altered: one that meets another of its own layer has replaced a different file. */
+  #remark({ hasXattrs }: LayerEntry, { name, parents, path }: Place): void {
+    if (hasXattrs) this.remarks.ignoredXattrs += 1;
+    if (isLossy(name) && this.#own.has(path)) {
+      throw new PathProblem('its name is not UTF-8 and cannot be told from that of another entry');
+    }
+    if (isLossy(name)) this.remarks.lossyNames += 1;
+    if (this.#forms.meets(join(this.#root, ...parents), name)) this.remarks.lookAlikes += 1;
   }
 
   /** Sets what later entries would have disturbed: owners, modes and times of directories, inner ones first. */

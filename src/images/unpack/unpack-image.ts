@@ -3,6 +3,7 @@
  * resolved, the mount points made. The result lies in a scratch directory; the store renames it into place.
  */
 import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { SlipwayError } from '../../base/errors.ts';
 import { type Image, type ImageRunner, imageLabels } from '../../model/image.ts';
@@ -16,6 +17,7 @@ import {
 } from '../formats/oci-documents.ts';
 import { applyLayer } from './apply-layer.ts';
 import { resolveUser } from './image-user.ts';
+import { assertDistinctNames } from './name-collisions.ts';
 import { cleanNotes, readBuildNotes, readPackages } from './package-list.ts';
 import { ensureMountPoints, ensureWorkdir, sizeOfTree } from './prepare-rootfs.ts';
 import { lstatOf, resolveParts } from './rooted-path.ts';
@@ -42,6 +44,7 @@ export async function unpackImage(options: UnpackOptions): Promise<ImageDescript
     throw unreadable('config', 'it does not name every layer');
   }
   await mkdir(options.rootfs, { mode: 0o755 });
+  assertDistinctNames(dirname(options.rootfs));
   const notes = await applyLayers(
     manifest.layers.map((layer) => layer.digest),
     config,
@@ -56,16 +59,24 @@ async function applyLayers(
   { rootfs, limits, blob, progress, signal }: UnpackOptions,
 ): Promise<string[]> {
   const budget = new UnpackBudget(limits);
-  let ignoredXattrs = 0;
+  const counts = { ignoredXattrs: 0, lookAlikes: 0, lossyNames: 0 };
   for (const [i, layer] of layers.entries()) {
     progress(`unpacking layer ${i + 1} of ${layers.length}`);
     const applied = await applyLayer(blob(layer), { root: rootfs, budget, signal });
     const expected = config.rootfs.diff_ids[i];
     if (isDigest(expected) && expected !== applied.diffId) throw corruptedBlob(expected, applied.diffId);
-    ignoredXattrs += applied.ignoredXattrs;
+    for (const key of remarkKeys) counts[key] += applied[key];
   }
-  return ignoredXattrs === 0 ? [] : [`extended attributes of ${ignoredXattrs} files were left out`];
+  return remarkKeys.flatMap((key) => (counts[key] === 0 ? [] : [remarks[key](counts[key])]));
 }
+
+/** What a person should know about an image, in words. */
+const remarks = {
+  ignoredXattrs: (count: number) => `extended attributes of ${count} files were left out`,
+  lookAlikes: (count: number) => `names of ${count} files differ from others in their Unicode form alone`,
+  lossyNames: (count: number) => `names of ${count} files are not UTF-8 and were altered`,
+};
+const remarkKeys = ['ignoredXattrs', 'lookAlikes', 'lossyNames'] as const;
 
 function describe(
   config: OciConfig,
