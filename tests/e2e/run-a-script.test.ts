@@ -130,10 +130,15 @@ sys.exit(41)
     using install = createInstall();
     const script = scriptIn(install, 'import time\nprint("ready", flush=True)\ntime.sleep(600)');
     const child = start(install, 'run', script, '--stdin', 'none');
-    await once(child.stdout, 'data');
+    const closed = once(child, 'close');
+    let stderr = '';
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    await Promise.race([once(child.stdout, 'data'), closed]);
     child.kill('SIGINT');
-    const [status] = await once(child, 'close');
-    assert.equal(status, 130);
+    const [status] = await closed;
+    assert.equal(status, 130, stderr);
     const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
     assert.deepEqual(
       mounts.filter((line) => line.includes(`${install.path}/run`) && line.includes('/sandboxes/')),

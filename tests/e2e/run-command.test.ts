@@ -171,9 +171,10 @@ describe('slipway run', () => {
       '600s',
     ]);
     child.stdin?.end();
-    await once(child.stdout ?? child, 'data');
-    child.kill('SIGKILL');
-    await once(child, 'close');
+    const closed = once(child, 'close');
+    await Promise.race([once(child.stdout ?? child, 'data'), closed]);
+    assert.ok(child.kill('SIGKILL'), 'it runs');
+    await closed;
     assert.equal((await run([script('print("next")')])).stdout.toString(), 'next\n');
     // `after` looks for what is left.
   });
