@@ -105,28 +105,36 @@ async function writeDirectory(path: string, { store, stored, documents, signal }
 }
 
 async function writeTar(path: string, content: Content): Promise<void> {
+  content.signal?.throwIfAborted();
   const archive = pack();
-  const options = content.signal ? { signal: content.signal } : {};
-  const written = pipeline(archive, createWriteStream(path, { flags: 'wx' }), options);
-  // It fails first when the disk is full or the command is cancelled; filling then stops by its destruction.
-  const filled = fillTar(archive, content).catch((error: unknown) => {
-    archive.destroy(error instanceof Error ? error : new Error(String(error)));
-  });
-  await Promise.all([written, filled]);
+  // It fails with whoever reads it, and says so to them.
+  archive.on('error', () => undefined);
+  const written = pipeline(archive, createWriteStream(path, { flags: 'wx' }));
+  const filled = fillTar(archive, content);
+  filled.catch((error: Error) => archive.destroy(error));
+  written.catch((error: Error) => archive.destroy(error));
+  const [result] = await Promise.allSettled([filled, written]);
+  if (result.status === 'rejected') throw result.reason;
+  await written;
 }
 
-async function fillTar(archive: Pack, { store, stored, documents }: Content): Promise<void> {
-  const epoch = new Date(0);
-  for (const [name, text] of Object.entries(documents)) archive.entry({ name, mtime: epoch }, text);
+async function fillTar(archive: Pack, { store, stored, documents, signal }: Content): Promise<void> {
+  const mtime = new Date(0);
+  for (const [name, text] of Object.entries(documents)) await addEntry(archive, { name, mtime }, text);
   for (const digest of stored.blobs) {
-    const path = store.blob(digest);
-    const { size } = await stat(path);
-    await pipeline(
-      createReadStream(path),
-      archive.entry({ name: `blobs/sha256/${hexOf(digest)}`, size, mtime: epoch }),
-    );
+    const { size } = await stat(store.blob(digest));
+    const header = { name: `blobs/sha256/${hexOf(digest)}`, mtime, size };
+    const source = createReadStream(store.blob(digest));
+    await pipeline(source, archive.entry(header), signal ? { signal } : {});
   }
   archive.finalize();
+}
+
+/** Resolves when the entry is in the archive; rejects when nobody reads that any more. */
+function addEntry(archive: Pack, header: { name: string; mtime: Date }, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    archive.entry(header, text, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 function exportError(error: unknown, target: string, signal: AbortSignal | undefined): unknown {
