@@ -94,6 +94,47 @@ describe('slipway image', () => {
     assert.equal(err.split('\r\u001b[K').at(-1), '');
   });
 
+  it('exports, removes, and collects what is left over', async () => {
+    using b = bench();
+    await writeImage(b);
+    const { digest } = JSON.parse((await b.run('import', b.at('layout'), '--name', 'mine', '--json')).out);
+    await b.run('export', 'mine', b.at('out.tar'), '--format', 'docker');
+    await b.run('import', b.at('out.tar'), '--name', 'again');
+    assert.deepEqual(JSON.parse((await b.run('show', 'again', '--json')).out).digest, digest);
+    assert.match((await b.run('remove', 'mine')).out, /^name removed [0-9a-f]{12}: it is still again\n$/);
+    const tree = await makeTar([{ name: './etc/motd', content: 'hello' }]);
+    writeFileSync(b.at('tree.tar'), tree);
+    await b.run('import', b.at('tree.tar'), '--name', 'again');
+    assert.match(
+      (await b.run('gc', '--dry-run')).out,
+      /^would remove [0-9a-f]{12}, .*\nwould remove 3 blobs, /,
+    );
+    assert.equal(JSON.parse((await b.run('list', '--json')).out).length, 2);
+    const garbage = JSON.parse((await b.run('gc', '--json')).out);
+    assert.deepEqual([garbage.images[0].digest, garbage.blobs.count, garbage.dryRun], [digest, 3, false]);
+    assert.match((await b.run('gc')).out, /^removed 0 blobs, 0 B\nfreed 0 B\n$/);
+    assert.match((await b.run('remove', 'again')).out, /^removed [0-9a-f]{12}\n$/);
+    assert.equal(JSON.parse((await b.run('list', '--json')).out).length, 0);
+  });
+
+  it('keeps what runs of the service need', async () => {
+    using directory = createTemporaryDirectory();
+    const store = createImageStore({ root: join(directory.path, 'images') });
+    const tar = join(directory.path, 'tree.tar');
+    writeFileSync(tar, await makeTar([{ name: './etc/motd', content: 'hello' }]));
+    const image = await store.import({ kind: 'rootfs', path: tar }, 'mine');
+    let out = '';
+    const sink = { write: (text: string) => (out += text) };
+    const options = { hostEnv: {}, out: sink, err: sink, getNeeded: async () => new Set([image.digest]) };
+    const run = (...args: string[]) =>
+      createImageCommand(() => store, options).parseAsync(args, { from: 'user' });
+    await run('remove', 'mine');
+    assert.match(out, /name removed [0-9a-f]{12}: it is in use/);
+    await run('gc');
+    assert.match(out, /\nin use: [0-9a-f]{12}\n/);
+    assert.deepEqual((await store.list()).length, 1);
+  });
+
   it('recognises what it is given', async () => {
     using b = bench();
     const tree = await makeTar([{ name: './etc/motd', content: 'hello' }]);

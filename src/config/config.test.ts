@@ -20,6 +20,24 @@ function messageFor(env: Record<string, string>): string {
 }
 
 describe('parseConfig', () => {
+  test('reads registries as prefixes with a host, and nothing else', () => {
+    assert.deepEqual(parseConfig({}).registries, []);
+    const text = 'x.example, x.example/team,localhost:5000,127.0.0.1:5000/a/b,x.example,';
+    const wanted = ['x.example', 'x.example/team', 'localhost:5000', '127.0.0.1:5000/a/b'];
+    assert.deepEqual(parseConfig({ SLIPWAY_REGISTRIES: text }).registries, wanted);
+    for (const bad of [
+      'python',
+      'https://x.example',
+      'x.example/a:1',
+      'x.example//a',
+      '*',
+      'x.example/',
+      '/x',
+    ]) {
+      assert.match(messageFor({ SLIPWAY_REGISTRIES: bad }), /is not a registry/, bad);
+    }
+  });
+
   test('without any variable gives the documented defaults', () => {
     const config = parseConfig({ PATH: '/bin', HOME: '/root' });
     assert.equal(config.stateDir, '/var/lib/slipway');

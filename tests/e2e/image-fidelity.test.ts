@@ -12,7 +12,8 @@ import { parseConfig } from '../../src/config/config.ts';
 import { readEnvironment } from '../../src/config/env.ts';
 import { imagesDir } from '../../src/config/images-dir.ts';
 import { exportImage } from '../../src/images/export-image.ts';
-import { createImageStore } from '../../src/images/image-store.ts';
+import { createImageStore, type ImageStore } from '../../src/images/image-store.ts';
+import type { Image } from '../../src/model/image.ts';
 import { createTestDriver, type Finished, type TestDriver } from '../support/driver.ts';
 import { makeTar, type TarEntry } from '../support/tar.ts';
 import { createTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -57,13 +58,15 @@ describe('an image with a user of its own', () => {
   let directory: TemporaryDirectory;
   let driver: TestDriver;
   let seen: Finished;
+  let store: ImageStore;
+  let image: Image;
 
   before(async () => {
     directory = createTemporaryDirectory();
     const { image: base } = await openTestImage('debian:bookworm-slim');
     const layout = await exportWithLayers(base.digest, join(directory.path, 'layout'));
-    const store = createImageStore({ root: join(directory.path, 'images') });
-    const image = await store.import({ kind: 'oci-layout', path: layout }, 'app');
+    store = createImageStore({ root: join(directory.path, 'images') });
+    image = await store.import({ kind: 'oci-layout', path: layout }, 'app');
     driver = await createTestDriver({ image, tree: await store.rootfs(image) });
     seen = await driver.run(['sh', '-c', script]);
   });
@@ -93,6 +96,13 @@ describe('an image with a user of its own', () => {
       '4755 0 0 1 /usr/local/bin/suid',
     ]);
     assert.match(seen.stdout, /\nlong\n1000\n$/, 'a setuid program gains nothing');
+  });
+
+  it('is kept as long as a sandbox could be looking at it', async () => {
+    assert.equal(await store.remove('app'), false);
+    const { inUse } = await store.collectGarbage();
+    assert.deepEqual(inUse, [image.digest]);
+    assert.equal((await driver.run(['sh', '-c', 'cat ~/secret'])).stdout, 'mine\n');
   });
 
   it('has what whiteouts leave, and long names', () => {
