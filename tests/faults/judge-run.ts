@@ -4,8 +4,12 @@ import type { RunView } from '../../src/api/run-view.ts';
 import type { Client } from '../../src/client/client.ts';
 import type { Accepted } from './load.ts';
 
-/** Fails unless the run has ended as its script does, or as `lost` with a beginning of its output. */
-export async function judgeRun(client: Client, accepted: Accepted, launches: number): Promise<RunView> {
+/**
+ * Fails unless the run has ended as its script does, or as `lost` with a beginning of its output.
+ *
+ * @param launches how often a sandbox was launched for it, where that is known
+ */
+export async function judgeRun(client: Client, accepted: Accepted, launches = 0): Promise<RunView> {
   const { id, kind, marker } = accepted;
   const run = await client.getRun(id);
   const about = `${kind.name} ${id}: ${JSON.stringify(run.outcome)}`;
