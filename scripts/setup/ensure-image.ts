@@ -22,6 +22,7 @@ async function main(name: string): Promise<void> {
   const image = await ensureImage(store, name, {
     projectRoot,
     hostEnv,
+    policy: { registries: config.registries, keysDir: config.imageKeysDir },
     progress: progressLine(),
   });
   for (const note of image.notes) say(`  note: ${note}`);

@@ -5,9 +5,10 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Digest } from '../../src/base/digest.ts';
+import { imageLabels } from '../../src/model/image.ts';
 import { type CliResult, callCli, startCli } from '../support/cli.ts';
 import { type Descriptor, startRegistry, type TestRegistry } from '../support/registry.ts';
-import { makeTar, type TarEntry } from '../support/tar.ts';
+import { makeTar, type TarEntry, writeOciLayout } from '../support/tar.ts';
 import { createTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
@@ -269,6 +270,22 @@ describe('images and registries', () => {
     );
     assert.equal((await store.image('pull', 'Not A Name')).exitCode, 2);
     assert.match((await store.image('push', 'missing', at('x/y'))).stderr, /no image "missing"/);
+  });
+
+  it('does not take the name of an image of ours by accident', async () => {
+    await putImage(registry, ['team/ours', '1'], [own('theirs')]);
+    const store = openStore();
+    const layout = join(directory.path, 'ours');
+    await writeOciLayout(layout, [await makeTar(own('ours'))], {
+      config: { Labels: { [imageLabels.recipe]: 'x' } },
+    });
+    await store.image('import', layout, '--name', at('team/ours:1'));
+    assert.match(
+      (await store.image('pull', at('team/ours:1'))).stderr,
+      /belongs to an image of Slipway's own/,
+    );
+    assert.equal((await store.image('pull', at('team/ours:1'), '--name', 'theirs')).exitCode, 0);
+    assert.equal((await store.image('pull', at('team/ours:1'), '--name', at('team/ours:1'))).exitCode, 0);
   });
 
   it('refuses images that an import would refuse', async () => {

@@ -8,8 +8,9 @@ import { dirname, join, resolve } from 'node:path';
 import { SlipwayError, systemCode } from '../../base/errors.ts';
 import { type Image, imageLabels } from '../../model/image.ts';
 import { parseImageName } from '../image-names.ts';
-import { assertAllowed, closedPolicy } from '../registry/registry-policy.ts';
+import { assertAllowed, closedPolicy, type RegistryPolicy } from '../registry/registry-policy.ts';
 import { parseRegistryReference } from '../registry/registry-reference.ts';
+import { readSignatureKeys } from '../registry/signature-keys.ts';
 import type { BuildImageOptions, CheckedBuild } from './build-request.ts';
 import { Buildah } from './buildah.ts';
 import { buildWithDocker, hasDockerEngine } from './docker-build.ts';
@@ -29,9 +30,7 @@ export async function buildImage(options: BuildImageOptions): Promise<Image> {
   const buildah = await Buildah.open(options.store.root, options.hostEnv);
   if (await hasProgram('buildah', buildah.env)) return buildWithBuildah(request, { buildah, text });
   if (await hasDockerEngine(buildah.env)) {
-    // The Engine pulls the bases itself: all that can be done is to ask before.
-    for (const base of basesOf(text))
-      assertAllowed(parseRegistryReference(base), options.policy ?? closedPolicy);
+    await assertBasesAllowed(text, options.policy ?? closedPolicy);
     return buildWithDocker(request, buildah.env);
   }
   throw new SlipwayError(
@@ -40,6 +39,21 @@ export async function buildImage(options: BuildImageOptions): Promise<Image> {
     'Building an image needs buildah or a Docker Engine, and this machine has neither. As root, type: ' +
       'apt-get install --no-install-recommends buildah mmdebstrap',
   );
+}
+
+/** The Engine pulls the bases itself: all that can be done is to ask before. */
+async function assertBasesAllowed(dockerfile: string, policy: RegistryPolicy): Promise<void> {
+  for (const base of basesOf(dockerfile)) {
+    const reference = parseRegistryReference(base);
+    assertAllowed(reference, policy);
+    if ((await readSignatureKeys(reference, policy.keysDir)).length === 0) continue;
+    throw new SlipwayError(
+      'unsupported',
+      'builder-cannot-verify',
+      `The base ${JSON.stringify(base)} must be signed (SLIPWAY_IMAGE_KEYS), and a Docker Engine does not check that. ` +
+        'As root, type: apt-get install --no-install-recommends buildah',
+    );
+  }
 }
 
 async function buildWithBuildah(

@@ -11,6 +11,7 @@ import { type Digest, parseDigest } from '../../base/digest.ts';
 import { isSlipwayError, SlipwayError } from '../../base/errors.ts';
 import { type Image, imageLabels } from '../../model/image.ts';
 import type { ImageStore } from '../image-store.ts';
+import type { RegistryPolicy } from '../registry/registry-policy.ts';
 import { buildImage } from './build-image.ts';
 import type { HostEnvironment } from './build-settings.ts';
 import type { BuildOutput } from './buildah.ts';
@@ -38,6 +39,8 @@ export interface EnsureOptions extends BuildOutput {
   /** The repository, or wherever `images/` and `python/` were staged. */
   readonly projectRoot: string;
   readonly hostEnv: HostEnvironment;
+  /** Where bases may be pulled from; default: nowhere. */
+  readonly policy?: RegistryPolicy | undefined;
 }
 
 /**
