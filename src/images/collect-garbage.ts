@@ -56,9 +56,9 @@ export async function collectGarbage(place: Place, options: GarbageOptions = {})
 }
 
 /** @returns whether the image is gone, or would be */
-function release(files: StoreFiles, digest: Digest, dryRun: boolean): Promise<boolean> {
-  if (dryRun) return mountedImages().then((mounted) => !mounted.has(digest));
-  return removeTree(files, digest);
+async function release(files: StoreFiles, digest: Digest, dryRun: boolean): Promise<boolean> {
+  if (dryRun) return !(await mountedImages()).has(digest);
+  return await removeTree(files, digest);
 }
 
 /**
@@ -68,6 +68,7 @@ function release(files: StoreFiles, digest: Digest, dryRun: boolean): Promise<bo
  * @returns whether it is gone
  */
 export async function removeTree(files: StoreFiles, digest: Digest): Promise<boolean> {
+  if ((await mountedImages()).has(digest)) return false; // not even for a moment
   await using scratch = await files.scratch();
   const tree = files.unpacked(digest);
   const aside = join(scratch.path, removedName(hexOf(digest)));
