@@ -20,6 +20,7 @@ import { judgeOutcome } from './judge-outcome.ts';
 import type { Permission } from './permission.ts';
 import { RunGuard } from './run-guard.ts';
 import { RunnerChannel, type RunnerReport } from './script-channel.ts';
+import { importedModules, readCode, type ScriptFile, toInputFiles } from './script-code.ts';
 import type { ExecutionEvent, ExecutionFeed, ExecutionOrder } from './starter.ts';
 import type { WarmPool } from './warm-pool.ts';
 
@@ -38,12 +39,13 @@ export interface Work {
 /** Yields the events of `Execution.events`. */
 export async function* executeOrder(work: Work, signal: AbortSignal): AsyncGenerator<ExecutionEvent> {
   const early = AbortSignal.any([signal, work.permission.cancelledEarly]);
+  const code = await readCode(work.feed.code);
   const inputs = await peek(work.feed.inputs);
-  await using place = await takePlace(work, { hasInputs: inputs !== undefined, signal: early });
+  await using place = await takePlace(work, { code, hasInputs: inputs !== undefined, signal: early });
   if (inputs !== undefined) await place.sandbox.supply(inputs, early);
   yield { type: 'prepared', sandbox: place.sandbox.ref.name };
   await work.permission.wait(early);
-  yield* runProgram(work, place, signal);
+  yield* runProgram(work, { ...place, code }, signal);
   yield* collectFiles(work.order, place.sandbox, signal);
 }
 
@@ -54,16 +56,18 @@ interface Place extends AsyncDisposable {
 }
 
 interface Demand {
+  readonly code: readonly ScriptFile[];
   readonly hasInputs: boolean;
   readonly signal: AbortSignal;
 }
 
 /** A warm sandbox if there is a fitting one, else a new one that is not started yet. */
-async function takePlace(work: Work, { hasInputs, signal }: Demand): Promise<Place> {
+async function takePlace(work: Work, { code, hasInputs, signal }: Demand): Promise<Place> {
   const { driver, tended, pool } = work;
   const spec = toSandboxSpec(work.order, work.image);
   const fits = spec.use.kind === 'runner' && (!hasInputs || driver.capabilities.lateSupply);
-  const warm = fits ? pool?.claim(spec) : undefined;
+  const modules = importedModules(code, work.image.runner?.preload ?? []);
+  const warm = fits ? pool?.claim(spec, modules) : undefined;
   if (warm !== undefined) return toPlace(warm.sandbox, warm.runner, tended);
   tended.add(spec.id);
   try {
@@ -111,7 +115,14 @@ const nothingUsed: Usage = {
   oomKills: 0,
 };
 
-async function* runProgram(work: Work, place: Place, signal: AbortSignal): AsyncGenerator<ExecutionEvent> {
+/** A place with the script that is to run there. */
+type StartedPlace = Pick<Place, 'sandbox' | 'runner'> & { readonly code: readonly ScriptFile[] };
+
+async function* runProgram(
+  work: Work,
+  place: StartedPlace,
+  signal: AbortSignal,
+): AsyncGenerator<ExecutionEvent> {
   const { order, permission } = work;
   const { sandbox } = place;
   using guard = new RunGuard(sandbox, order.limits);
@@ -120,7 +131,7 @@ async function* runProgram(work: Work, place: Place, signal: AbortSignal): Async
   else await sandbox.beginUsage();
   guard.start();
   yield { type: 'started' };
-  const report = talk(work, place);
+  const report = talk(work.order, place);
   feedStdin(work, sandbox, signal);
   for await (const chunk of sandbox.logs(signal)) {
     const bytes = guard.admitOutput(chunk.bytes);
@@ -132,13 +143,11 @@ async function* runProgram(work: Work, place: Place, signal: AbortSignal): Async
 }
 
 /** The conversation with the runner; a command has none. */
-function talk({ order, feed }: Work, { sandbox, runner }: Place): Promise<RunnerReport | undefined> {
-  const { program } = order;
+function talk({ program }: ExecutionOrder, place: StartedPlace): Promise<RunnerReport | undefined> {
   if (program.kind !== 'script') return Promise.resolve(undefined);
-  const report = runner?.run(program, feed.code) ?? getReadyAndRun(sandbox, program, feed.code);
-  // Observed again where it is awaited; without code the program cannot go on.
-  report.catch(() => sandbox.stop(0).catch(() => undefined));
-  return report;
+  const { sandbox, runner } = place;
+  const code = toInputFiles(place.code);
+  return runner?.run(program, code) ?? getReadyAndRun(sandbox, program, code);
 }
 
 async function getReadyAndRun(

@@ -240,16 +240,19 @@ describe('the warm pool', () => {
     assert.equal(driver.made.length, 2);
   });
 
-  it('preloads what the image names, where there is memory for it', async () => {
+  it('preloads what is asked for, where there is memory for it', async () => {
     const { pool, driver } = stage();
     await using _ = pool;
-    pool.claim(spec());
-    pool.claim(spec({ memoryBytes: 64 * mib }));
+    pool.claim(spec(), ['pandas']);
+    pool.claim(spec(), []);
+    pool.claim(spec({ memoryBytes: 64 * mib }), ['pandas']);
     await settle();
     assert.deepEqual(
       driver.made.map(({ spec: { env } }) => env['SLIPWAY_PRELOAD']),
-      ['pandas', undefined],
+      ['pandas', undefined, undefined],
     );
+    assert.equal(pool.claim(spec(), ['pandas'])?.sandbox, driver.made[0]);
+    assert.equal(pool.claim(spec(), [])?.sandbox, driver.made[1]);
   });
 
   it('destroys what nobody claims for the idle time', async (t) => {

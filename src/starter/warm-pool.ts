@@ -35,7 +35,7 @@ interface Idle {
   readonly since: number;
 }
 
-/** Sandboxes with the same image and limits. */
+/** Sandboxes with the same image, limits and preloaded modules. */
 interface Kind {
   readonly spec: SandboxSpec;
   readonly idle: Idle[];
@@ -74,10 +74,12 @@ export class WarmPool implements AsyncDisposable {
   /**
    * Takes a ready sandbox for a spec with the use `runner` (its id does not matter), if there is one, and notes
    * the demand. The caller destroys it, and tends it until then.
+   *
+   * @param modules to be preloaded, of those that the image names
    */
-  claim(spec: SandboxSpec): WarmSandbox | undefined {
+  claim(spec: SandboxSpec, modules: readonly string[] = []): WarmSandbox | undefined {
     if (this.#options.settings.maxPerKind === 0 || this.#stopping.signal.aborted) return undefined;
-    const kind = this.#kindOf(spec);
+    const kind = this.#kindOf(withPreload(spec, modules));
     kind.claims.push(this.#options.clock.elapsed());
     const taken = kind.idle.shift();
     this.#refill(kind);
@@ -136,7 +138,7 @@ export class WarmPool implements AsyncDisposable {
 
   async #startOne(kind: Kind): Promise<void> {
     const { driver, clock, tended, onFailed } = this.#options;
-    const spec = toWarmSpec(kind.spec, driver.capabilities.lateSupply);
+    const spec = { ...kind.spec, id: randomText(20), lateInputs: driver.capabilities.lateSupply };
     tended.add(spec.id);
     try {
       const warm = await startWarm(driver, spec, this.#stopping.signal);
@@ -200,13 +202,22 @@ export class WarmPool implements AsyncDisposable {
 /** Preloaded modules count as the run's memory, so a small sandbox goes without. */
 const minPreloadBytes = 256 * 1024 * 1024;
 
-function toWarmSpec(spec: SandboxSpec, lateInputs: boolean): SandboxSpec {
-  const preload = spec.limits.memoryBytes < minPreloadBytes ? [] : (spec.image.runner?.preload ?? []);
-  const env = preload.length === 0 ? spec.env : { ...spec.env, SLIPWAY_PRELOAD: preload.join(',') };
-  return { ...spec, id: randomText(20), env, lateInputs };
+function withPreload(spec: SandboxSpec, modules: readonly string[]): SandboxSpec {
+  if (modules.length === 0 || spec.limits.memoryBytes < minPreloadBytes) return spec;
+  return { ...spec, env: { ...spec.env, SLIPWAY_PRELOAD: modules.join(',') } };
 }
 
-function kindKey({ image, limits }: SandboxSpec): string {
+function kindKey({ image, limits, env }: SandboxSpec): string {
   const { memoryBytes, cpus, pids, workBytes, workInodes, tmpBytes, openFiles } = limits;
-  return JSON.stringify([image.digest, memoryBytes, cpus, pids, workBytes, workInodes, tmpBytes, openFiles]);
+  return JSON.stringify([
+    image.digest,
+    env,
+    memoryBytes,
+    cpus,
+    pids,
+    workBytes,
+    workInodes,
+    tmpBytes,
+    openFiles,
+  ]);
 }

@@ -5,6 +5,7 @@ import { SlipwayError, toSlipwayError } from '../../base/errors.ts';
 import { encodeBytesFrames, readFrames } from '../../base/frames.ts';
 import { scriptLimits } from '../../model/runner-protocol.ts';
 import type { InputFile } from '../../runtime/driver.ts';
+import { type ScriptFile, toInputFiles } from '../script-code.ts';
 import type { Execution, ExecutionEvent, ExecutionFeed, ExecutionOrder, Starter } from '../starter.ts';
 import { FrameReader, writeContent, writeFrame, writeMessage } from './frame-stream.ts';
 import { parseMessage, type ReplyMessage, type RequestMessage, requestMessageSchema } from './protocol.ts';
@@ -65,8 +66,8 @@ class RequestReader {
   }
 
   /** Code is held in memory until the runner is ready, so its size is bounded. */
-  async #readCode(order: ExecutionOrder): Promise<CodeContent[]> {
-    const code: CodeContent[] = [];
+  async #readCode(order: ExecutionOrder): Promise<ScriptFile[]> {
+    const code: ScriptFile[] = [];
     let room: number = scriptLimits.maxContentBytes;
     const count = order.program.kind === 'script' ? order.program.files.length : 0;
     while (code.length < count) {
@@ -93,21 +94,6 @@ class RequestReader {
     this.#next = undefined;
     return message;
   }
-}
-
-interface CodeContent {
-  readonly path: string;
-  readonly content: Buffer;
-}
-
-async function* toInputFiles(code: readonly CodeContent[]): AsyncGenerator<InputFile> {
-  for (const { path, content } of code) {
-    yield { path, sizeBytes: content.length, content: oneChunk(content) };
-  }
-}
-
-async function* oneChunk(content: Buffer): AsyncGenerator<Uint8Array> {
-  yield content;
 }
 
 async function writeEvent(

@@ -2,7 +2,7 @@
  * Every trace that a sandbox can leave on the host, found without asking the runtime, and their removal. The
  * driver's own destroy and the removal after a crash go through the same steps.
  */
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -69,10 +69,13 @@ export async function removeTraces(host: TraceHost, name: string): Promise<void>
   await mounts.unmount(places.workDir(name));
   if (existsSync(places.latePlace(name))) await unmountBelow(host, [places.latePlace(name)]);
   await removeCgroups(cgroups);
-  rmSync(places.socketPath(name), { force: true });
-  rmSync(path.join(places.runtimeRoot, name), { recursive: true, force: true });
+  // The kernel makes these wait for others that look at the same mounts; nobody else here should.
+  await Promise.all([
+    rm(places.socketPath(name), { force: true }),
+    rm(path.join(places.runtimeRoot, name), { recursive: true, force: true }),
+  ]);
   if (existsSync(places.diskDir(name))) await removeDisk(places.diskDir(name));
-  rmSync(places.runDir(name), { recursive: true, force: true });
+  await rm(places.runDir(name), { recursive: true, force: true });
 }
 
 /**
