@@ -33,8 +33,14 @@ function outcomeOf(type, data) {
   const error = data.details.error;
   if (type === 'test:fail' && error?.failureType === 'subtestsFailed') return { event: 'ended' };
   if (type === 'test:fail')
-    return { event: 'failed', detail: inspect(error?.cause ?? error).slice(0, maxDetail) };
+    return { event: 'failed', detail: describe(error?.cause ?? error).slice(0, maxDetail) };
   return { event: data.details.type === 'suite' ? 'ended' : 'passed' };
+}
+
+/** What failed first, then what failed while it was cleaned up after: inspect shows neither of the two. */
+function describe(error) {
+  if (error?.name !== 'SuppressedError') return inspect(error);
+  return `${describe(error.suppressed)}\nand while cleaning up: ${describe(error.error)}`;
 }
 
 function reasonOf(value, otherwise) {

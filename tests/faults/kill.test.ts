@@ -120,9 +120,22 @@ interface KillPlan {
   readonly launchesOf?: (run: string) => number;
 }
 
-async function killUnderLoad(t: TestContext, { moments, settings, launchesOf }: KillPlan): Promise<void> {
+async function killUnderLoad(t: TestContext, plan: KillPlan): Promise<void> {
   const random = createRandom(Number(process.env['KILL_SEED'] ?? Math.random() * 2 ** 32));
-  t.diagnostic(`${moments} moments; to repeat them: KILL_SEED=${random.seed}`);
+  const repeat = `${plan.moments} moments; to repeat them: KILL_SEED=${random.seed}`;
+  t.diagnostic(repeat);
+  try {
+    await killAtMoments(t, plan, random);
+  } catch (cause) {
+    throw new Error(repeat, { cause });
+  }
+}
+
+async function killAtMoments(
+  t: TestContext,
+  { moments, settings, launchesOf }: KillPlan,
+  random: SeededRandom,
+): Promise<void> {
   await using service = await startServiceProcess({ settings });
   const load = startLoad(service.client, random.fork(), 4);
   const killed = await killAtRandom(service, random, moments);

@@ -5,6 +5,7 @@
  */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SlipwayError } from '../../base/errors.ts';
 import { imageLabels } from '../../model/image.ts';
 import type { RootfsConfig } from '../formats/image-source.ts';
 import type { Buildah, BuildOutput } from './buildah.ts';
@@ -28,13 +29,11 @@ interface BaseRecipe {
 /** usr-is-merged: its alternative, usrmerge, brings all of Perl. */
 const common = ['ca-certificates', 'usr-is-merged'];
 
-/** Nothing of this machine may stay in the base: mmdebstrap copies the resolver's settings and the name. */
+/** Nothing of this machine may stay in the base, its mirror neither: builds bring the sources of their host. */
 const cleanHook = [
   'set -e',
   'rm -f "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/etc/apt/sources.list.d/*',
-  `printf '%s\\n' 'deb http://deb.debian.org/debian ${release} main' ` +
-    `'deb http://deb.debian.org/debian ${release}-updates main' ` +
-    `'deb http://deb.debian.org/debian-security ${release}-security main' > "$1"/etc/apt/sources.list`,
+  ': > "$1"/etc/apt/sources.list',
 ].join('\n');
 
 /** As in the official image: `python` and `pip` on the path, and pip may install. */
@@ -87,7 +86,9 @@ export async function bootstrapBase(
   const sources = join(directory, 'sources.list');
   await writeFile(hook, `#!/bin/sh\n${recipe.hook}\n`);
   await chmod(hook, 0o755);
-  await writeFile(sources, sourcesFor(await findDebianMirror(), release));
+  const mirror = await findDebianMirror();
+  if (mirror === undefined) throw noMirror(name);
+  await writeFile(sources, sourcesFor(mirror, release));
   const env = { ...buildah.env, TMPDIR: join(directory, 'tmp'), SOURCE_DATE_EPOCH: sourceDateEpoch };
   const args = [...mmdebstrapOptions(recipe, hook), release, tar, sources];
   await runHostCommand({ program: 'mmdebstrap', args, env, ...output });
@@ -113,4 +114,12 @@ function mmdebstrapOptions({ packages }: BaseRecipe, hook: string): string[] {
     '--aptopt=Apt::Install-Recommends "false"',
     `--customize-hook=${hook}`,
   ];
+}
+
+function noMirror(name: string): SlipwayError {
+  return new SlipwayError(
+    'unavailable',
+    'no-debian-mirror',
+    `The base ${name} is made from Debian's packages, but apt on this machine has no source of them. Add one to /etc/apt/sources.list, or allow a registry that has the base (SLIPWAY_REGISTRIES).`,
+  );
 }

@@ -82,11 +82,12 @@ async function writeAptSettings(directory: string, hasCa: boolean): Promise<void
   const common = hasCa ? `Acquire::https::CaInfo "${settingsMount}/ca.crt";\n` : '';
   await writeFile(join(directory, 'apt.conf'), common);
   for (const release of preparedReleases) {
-    await writeFile(join(directory, `${release}.list`), sourcesFor(mirror, release));
+    if (mirror !== undefined)
+      await writeFile(join(directory, `${release}.list`), sourcesFor(mirror, release));
     const sources =
       `Dir::Etc::SourceList "${settingsMount}/${release}.list";\n` +
       `Dir::Etc::SourceParts "${settingsMount}/none";\n`;
-    await writeFile(join(directory, `apt.${release}.conf`), common + sources);
+    await writeFile(join(directory, `apt.${release}.conf`), mirror === undefined ? common : common + sources);
   }
 }
 

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { createTemporaryDirectory } from '../../../tests/support/temporary-directory.ts';
-import { findDebianMirror, officialMirror, sourcesFor } from './debian-mirror.ts';
+import { findDebianMirror, sourcesFor } from './debian-mirror.ts';
 
 it('finds a private mirror in both notations, whatever release the host has', async () => {
   const mirror = {
@@ -33,16 +33,18 @@ it('finds a private mirror in both notations, whatever release the host has', as
   }
 });
 
-it('falls back to the official mirror', async () => {
+it('finds none where apt has none', async () => {
   using directory = createTemporaryDirectory();
-  assert.deepEqual(await findDebianMirror(directory.path), officialMirror);
+  assert.equal(await findDebianMirror(directory.path), undefined);
 });
 
-it('writes the sources of a release', () => {
+it('writes the sources of a release, with security updates where the host has them', () => {
+  const archive = 'https://mirror.example/debian';
+  const main = `deb ${archive} bookworm main\ndeb ${archive} bookworm-updates main\n`;
+  assert.equal(sourcesFor({ archive, security: undefined }, 'bookworm'), main);
+  const security = 'https://mirror.example/security';
   assert.equal(
-    sourcesFor(officialMirror, 'bookworm'),
-    'deb http://deb.debian.org/debian bookworm main\n' +
-      'deb http://deb.debian.org/debian bookworm-updates main\n' +
-      'deb http://deb.debian.org/debian-security bookworm-security main\n',
+    sourcesFor({ archive, security }, 'bookworm'),
+    `${main}deb ${security} bookworm-security main\n`,
   );
 });

@@ -9,35 +9,30 @@ import { namesIn } from '../store-files.ts';
 export interface DebianMirror {
   /** The archive, without a slash at the end. */
   readonly archive: string;
-  readonly security: string;
+  /** Its security updates, where the host takes them. */
+  readonly security: string | undefined;
 }
-
-export const officialMirror: DebianMirror = {
-  archive: 'http://deb.debian.org/debian',
-  security: 'http://deb.debian.org/debian-security',
-};
 
 interface Source {
   readonly uri: string;
   readonly suite: string;
 }
 
-/** @param etcApt `/etc/apt`, or another directory in tests */
-export async function findDebianMirror(etcApt = '/etc/apt'): Promise<DebianMirror> {
+/**
+ * @param etcApt `/etc/apt`, or another directory in tests
+ * @returns undefined where apt knows no archive of Debian
+ */
+export async function findDebianMirror(etcApt = '/etc/apt'): Promise<DebianMirror | undefined> {
   const parts = join(etcApt, 'sources.list.d');
   const files = [join(etcApt, 'sources.list'), ...(await namesIn(parts)).map((name) => join(parts, name))];
   const texts = await Promise.all(files.map(async (file) => parseSources(file, await textOf(file))));
   return mirrorOf(texts.flat());
 }
 
-/** The official mirror for what the sources do not name. */
-export function mirrorOf(sources: readonly Source[]): DebianMirror {
+function mirrorOf(sources: readonly Source[]): DebianMirror | undefined {
   const find = (shape: RegExp) => sources.find(({ suite }) => shape.test(suite))?.uri;
-  return {
-    archive:
-      find(/^(bullseye|bookworm|trixie|forky|sid|stable|oldstable|testing)$/) ?? officialMirror.archive,
-    security: find(/-security$|\/updates$/) ?? officialMirror.security,
-  };
+  const archive = find(/^(bullseye|bookworm|trixie|forky|sid|stable|oldstable|testing)$/);
+  return archive === undefined ? undefined : { archive, security: find(/-security$|\/updates$/) };
 }
 
 /** The sources of one Debian release, in apt's one-line notation. */
@@ -45,7 +40,7 @@ export function sourcesFor(mirror: DebianMirror, codename: string): string {
   return [
     `deb ${mirror.archive} ${codename} main`,
     `deb ${mirror.archive} ${codename}-updates main`,
-    `deb ${mirror.security} ${codename}-security main`,
+    ...(mirror.security === undefined ? [] : [`deb ${mirror.security} ${codename}-security main`]),
     '',
   ].join('\n');
 }
