@@ -19,9 +19,9 @@ export async function exchange(stream: ClientHttp2Stream, body?: Buffer): Promis
   });
   stream.end(body);
   const text = await readText(stream);
-  if (status === 200) return JSON.parse(text);
+  if (status === 200) return parseWhole(text);
   if (status === undefined) throw starterGone();
-  throw toError(failureSchema.parse(JSON.parse(text)));
+  throw toError(failureSchema.parse(parseWhole(text)));
 }
 
 async function readText(stream: ClientHttp2Stream): Promise<string> {
@@ -32,6 +32,15 @@ async function readText(stream: ClientHttp2Stream): Promise<string> {
     throw starterGone(cause);
   }
   return Buffer.concat(chunks).toString();
+}
+
+/** A connection that ends in the middle of a reply leaves a part of it, which is no JSON. */
+function parseWhole(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw starterGone(cause);
+  }
 }
 
 const failureSchema = z.object({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:http2';
+import { connect, createServer as createHttp2Server } from 'node:http2';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { digestOf } from '../../base/digest.ts';
@@ -293,6 +293,17 @@ describe('the starter protocol', () => {
     await assert.rejects(drive(remote.execute(order(), feed(), never)), (error) =>
       isSlipwayError(error, 'starter-unavailable'),
     );
+    await assert.rejects(remote.probe(never), (error) => isSlipwayError(error, 'starter-unavailable'));
+  });
+
+  it('says so too when the connection ends in the middle of a plain reply', async () => {
+    const server = createHttp2Server();
+    server.on('stream', (stream) => {
+      stream.on('error', () => undefined);
+      stream.respond({ ':status': 200 });
+      stream.write('{"driver": "oc', () => stream.session?.destroy());
+    });
+    const remote = createRemoteStarter(await socketPair((far) => server.emit('connection', far)));
     await assert.rejects(remote.probe(never), (error) => isSlipwayError(error, 'starter-unavailable'));
   });
 
