@@ -1,11 +1,13 @@
 'use strict';
-/** Removes staged copies that nobody needs: not the newest two, not those that a process runs from. */
+/** Removes staged copies that nobody needs: not the newest two, not those used of late or that a process runs from. */
 const fs = require('node:fs');
 const path = require('node:path');
 const { manifestName } = require('./manifest.cjs');
 
 const temporaryPrefix = '.making-';
 const keptVersions = 2;
+/** A service that is being restarted runs from nowhere for a moment. */
+const restartMs = 3_600_000;
 
 /** `current` is the version in use now; it becomes the newest. */
 function prune(root, current) {
@@ -14,7 +16,8 @@ function prune(root, current) {
   const names = fs.readdirSync(root);
   const used = namesInUse(root);
   const versions = names.filter(isVersion).sort((a, b) => usedAt(root, b) - usedAt(root, a));
-  const kept = versions.filter((name, i) => i < keptVersions || used.has(name));
+  const isRecent = (name) => now - usedAt(root, name) < restartMs;
+  const kept = versions.filter((name, i) => i < keptVersions || used.has(name) || isRecent(name));
   const deps = kept.map((name) => depsOf(root, name));
   for (const name of names) {
     if (kept.includes(name) || deps.includes(name) || used.has(name) || isBeingMade(name)) continue;

@@ -142,24 +142,36 @@ describe('stage, interrupted', () => {
 });
 
 describe('old versions', () => {
-  it('are removed but for the newest two and those in use', async (t) => {
+  it('are removed an hour later, but for the newest two and those in use', async (t) => {
     using checkout = createSmallCheckout();
     using root = temporaryRoot();
     const stageNext = (text: string): string => {
       checkout.write('src/main.ts', text);
       return stage(checkout.directory, { root: root.directory });
     };
+    const age = (...directories: readonly string[]): void => {
+      const then = Date.now() / 1000 - 3700;
+      for (const [i, directory] of directories.entries()) {
+        utimesSync(join(directory, '.staged.json'), then, then + i);
+      }
+    };
     const used = stageNext('one');
     const sleeper = spawn('sleep', ['600'], { cwd: used, stdio: 'ignore' });
     t.after(() => sleeper.kill());
     const unused = stageNext('two');
-    const [third, fourth] = [stageNext('three'), stageNext('four')];
+    const third = stageNext('three');
+    age(used, unused, third);
+    const fourth = stageNext('four');
     const exists = (): boolean[] => [used, unused, third, fourth].map((directory) => existsSync(directory));
     assert.deepEqual(exists(), [true, false, true, true]);
     sleeper.kill();
     await new Promise((resolve) => sleeper.on('exit', resolve));
     stageNext('four');
     assert.deepEqual(exists(), [false, false, true, true]);
+    const recent = stageNext('five');
+    stageNext('six');
+    stageNext('seven');
+    assert.ok(existsSync(recent), 'a service that is being restarted may need it');
   });
 });
 
