@@ -11,6 +11,8 @@ import { readEnvironment } from './config/env.ts';
 import { createImageStore, type ImageStore } from './images/image-store.ts';
 import { createOciDriver } from './runtime/oci/driver.ts';
 import { isStarterAlive } from './runtime/oci/host/starters.ts';
+import { createSystemResolver } from './starter/egress/resolve.ts';
+import type { EgressPolicy } from './starter/egress/run-egress.ts';
 import { readInstallId } from './starter/install-id.ts';
 import { createLocalStarter, type LocalStarterOptions } from './starter/local-starter.ts';
 import { assertReadableBy, findSystemUser } from './starter/program-user.ts';
@@ -37,7 +39,7 @@ export interface EmbeddedStarter extends AsyncDisposable {
 /** Needs root, or says in `probe` what is missing. The caller disposes it. */
 export async function openEmbeddedStarter(
   config: Config,
-  pool: Pick<LocalStarterOptions, 'warm' | 'onPoolFailed'> = {},
+  more: Pick<LocalStarterOptions, 'warm' | 'onPoolFailed'> & Pick<EgressPolicy, 'onDecision'> = {},
 ): Promise<EmbeddedStarter> {
   const install = await readInstallId(config.stateDir);
   const self = randomText(8);
@@ -55,7 +57,13 @@ export async function openEmbeddedStarter(
     switchedOff: new Set(config.without),
     workLoopThresholdBytes: config.workLoopThresholdBytes,
   });
-  const starter = createLocalStarter({ driver, images, ceilings: config.ceilings, ...pool });
+  const { onDecision, ...pool } = more;
+  const egress = {
+    rules: config.egress,
+    resolve: createSystemResolver(),
+    ...(onDecision !== undefined && { onDecision }),
+  };
+  const starter = createLocalStarter({ driver, images, ceilings: config.ceilings, egress, ...pool });
   const reaper: ReaperOptions = {
     driver,
     isLive: async (ref) =>
@@ -100,6 +108,8 @@ export async function startService(config: Config): Promise<Service> {
     await openEmbeddedStarter(config, {
       warm: { maxPerKind: config.warmMax, memoryBytes: config.warmMemoryBytes, idleMs: config.warmIdleMs },
       onPoolFailed: (reason) => logger.warn({ reason }, 'no sandbox can be kept ready'),
+      onDecision: (run, decision) =>
+        logger[decision.kind === 'allowed' ? 'info' : 'warn']({ run, ...decision }, 'egress'),
     }),
   );
   const stopping = new AbortController();

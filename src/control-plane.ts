@@ -35,7 +35,7 @@ export async function startControlPlane(config: Config): Promise<ControlPlane> {
   const store = await createSqliteStore({ path: path.join(control, 'slipway.db'), clock });
   const blobs = await createLocalBlobs({ root: path.join(control, 'blobs') });
   await ensureAdminToken(store, adminTokenPath(config), clock);
-  const { concurrency, defaultLimits, ceilings, listen } = config;
+  const { concurrency, defaultLimits, ceilings, egress, listen } = config;
   const engineConfig = { concurrency, journalDir: path.join(control, 'journal'), exclusive: true };
   const runs = createRunEngine({ store, blobs, starter, clock, logger, config: engineConfig });
   await runs.start();
@@ -43,6 +43,7 @@ export async function startControlPlane(config: Config): Promise<ControlPlane> {
     version,
     defaultLimits,
     ceilings,
+    egress,
     loopbackOnly: listen.kind === 'tcp',
     maxBodyBytes,
     maxBlobBytes: ceilings.workBytes,

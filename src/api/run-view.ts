@@ -59,6 +59,7 @@ export const runViewSchema = runSummarySchema
     limits: limitsSchema,
     inputs: z.array(z.object({ path: z.string(), sizeBytes: z.number(), digest: digestText })),
     outputs: z.array(z.string()),
+    egress: z.array(z.object({ host: z.string(), port: z.number() })),
     output: outputViewSchema.nullable().describe('Null until the run has finished, or if nothing ran.'),
     files: z.array(fileViewSchema),
     skipped: z.array(skippedSchema).describe('Paths in /work that were not collected, and why.'),

@@ -1,8 +1,9 @@
 /** The body of `POST /v1/runs`. Strict: an unknown field is a mistake, because a misspelt limit would be silent. */
 import { z } from 'zod';
+import { maxEgressTargets } from '../model/egress.ts';
 import { requestedLimitsSchema } from '../model/limits.ts';
 import { scriptLimits } from '../model/runner-protocol.ts';
-import { contentSchema, fileSchema, pathText, programText } from './texts.ts';
+import { contentSchema, egressTargetSchema, fileSchema, pathText, programText } from './texts.ts';
 
 /** Linux refuses an execve whose single argument is larger, and ours stays far below its total. */
 export const maxArgumentBytes = 128 * 1024;
@@ -81,6 +82,11 @@ const submitFields = z.strictObject({
   limits: requestedLimitsSchema
     .optional()
     .describe("What the run may use; the site's defaults fill the gaps."),
+  egress: z
+    .array(egressTargetSchema)
+    .max(maxEgressTargets)
+    .optional()
+    .describe('The only hosts that the program may reach, by a proxy; without it, none (docs/egress.md).'),
   labels: labelsSchema.optional().describe('Yours, to recognise runs by.'),
 });
 

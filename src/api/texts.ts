@@ -1,7 +1,9 @@
 /** Parts of the API's shapes: texts, paths, digests and contents as callers write them. */
 import { z } from 'zod';
 import { isSlipwayError } from '../base/errors.ts';
+import { faultOfHost } from '../model/egress.ts';
 import { parseRelativePath } from '../model/paths.ts';
+import { portSchema } from '../model/run-schema.ts';
 
 /** Text that can be handed to a program: valid Unicode (it becomes UTF-8) without NUL. */
 export const programText = z.string().refine((text) => text.isWellFormed() && !text.includes('\0'), {
@@ -25,6 +27,18 @@ export const pathText = z
     }
   })
   .describe('A relative path such as data/2024.csv.');
+
+const hostText = z
+  .string()
+  .max(255)
+  .superRefine((value, context) => {
+    const message = faultOfHost(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  })
+  .describe('A name, `*.` and a name for all below it, or an IP address.');
+
+/** A host that a run asks to reach. */
+export const egressTargetSchema = z.strictObject({ host: hostText, port: portSchema });
 
 const base64Text = z
   .string()

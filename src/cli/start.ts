@@ -81,6 +81,7 @@ async function runThere(
     data: walkFolder(path.join(example, 'data'), () => undefined),
     stdin: undefined,
     outputs: ['**'],
+    egress: [],
   } as const;
   const sink = {
     output: live.write.bind(live),

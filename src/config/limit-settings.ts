@@ -20,6 +20,7 @@ const meanings: Readonly<Record<LimitName, string>> = {
   keptOutputBytes: 'output that is kept',
   resultFiles: 'number of result files',
   resultBytes: 'size of all result files together',
+  egressBytes: 'bytes sent and received through the egress proxy',
 };
 
 /** A limit as people name it: `wall-time`, `memory`, `kept-output`. Without its unit, in kebab-case. */

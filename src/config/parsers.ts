@@ -3,6 +3,8 @@ import path from 'node:path';
 import { isLoopback } from '../base/loopback.ts';
 import type { ControlName } from '../model/control.ts';
 import { controlNames } from '../model/control.ts';
+import type { EgressRule } from '../model/egress.ts';
+import { parseRule } from '../model/egress.ts';
 
 /** Where the HTTP server listens: loopback, or a Unix socket that file permissions guard. */
 export type ListenAddress =
@@ -88,4 +90,10 @@ function parseRegistryPrefix(prefix: string): string {
     /^[a-z0-9][a-z0-9.-]*(:\d{1,5})?$/i.test(host) && (/[.:]/.test(host) || host === 'localhost');
   if (isHost && folders.every((folder) => /^[a-z0-9][a-z0-9._-]*$/.test(folder))) return prefix;
   throw new Error(`"${prefix}" is not a registry, with or without folders and without https:// or a tag`);
+}
+
+/** `example.org:443, *.example.org:443, tables.internal:443=10.1.2.0/24`. */
+export function parseEgressRules(text: string): readonly EgressRule[] {
+  const rules = text.split(',').map((rule) => rule.trim());
+  return rules.filter((rule) => rule !== '').map(parseRule);
 }

@@ -51,6 +51,14 @@ const serviceSettings = {
       'Directory of public keys that pulled images must be signed with (docs/images.md). Not set: no signature is needed.',
     parse: optional(parsers.parseAbsolutePath),
   },
+  egress: {
+    name: 'SLIPWAY_EGRESS',
+    shape: 'HOST:PORT with commas between them, such as `pypi.org:443,*.example.org:443`',
+    initial: '',
+    meaning:
+      'Hosts that runs may ask to reach (docs/egress.md). Not set: nothing, and no sandbox has any network.',
+    parse: parsers.parseEgressRules,
+  },
   runtimeDir: {
     name: 'SLIPWAY_RUNTIME_DIR',
     shape: 'an absolute path',

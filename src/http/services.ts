@@ -1,6 +1,7 @@
 /** What the routes need from the rest of Slipway; control-plane.ts hands it in. */
 import type { Clock } from '../base/clock.ts';
 import type { Digest } from '../base/digest.ts';
+import type { EgressRule } from '../model/egress.ts';
 import type { Limits } from '../model/limits.ts';
 import type { LogRecord } from '../model/output-log.ts';
 import type { Namespace, PrincipalId, Run, RunId, RunOrder } from '../model/run.ts';
@@ -24,6 +25,8 @@ export interface HttpSettings {
   /** What a run may use when it does not ask, and at most. */
   readonly defaultLimits: Limits;
   readonly ceilings: Limits;
+  /** What the operator lets runs reach. */
+  readonly egress: readonly EgressRule[];
   /** Whether the server listens on loopback TCP, so that only local names may be in the Host header. */
   readonly loopbackOnly: boolean;
   /** The largest JSON body, in bytes; larger files go through /v1/blobs. */

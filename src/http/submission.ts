@@ -3,6 +3,7 @@
 import type { SubmitRequest } from '../api/submit-request.ts';
 import type { ContentInput, FileInput } from '../api/texts.ts';
 import { SlipwayError } from '../base/errors.ts';
+import { assertEgressAllowed, type EgressTarget, parseHostPattern } from '../model/egress.ts';
 import type { Limits } from '../model/limits.ts';
 import { assertWithinCeilings, limitsSchema } from '../model/limits.ts';
 import { assertDistinctPaths } from '../model/paths.ts';
@@ -16,7 +17,7 @@ type OrderServices = Pick<HttpServices, 'blobs' | 'starter' | 'settings'>;
 /**
  * The order of a validated request. What is cheap to refuse is refused before anything is stored.
  *
- * @throws SlipwayError `limit-over-ceiling`, `image-not-found`, `image-without-runner`, `blob-missing`,
+ * @throws SlipwayError `limit-over-ceiling`, `egress-not-allowed`, `image-not-found`, `image-without-runner`, `blob-missing`,
  *   `bad-path`, `entry-missing`, `script-too-large`, `bad-script-request`
  */
 export async function toRunOrder(
@@ -25,6 +26,7 @@ export async function toRunOrder(
   signal: AbortSignal,
 ): Promise<RunOrder> {
   const limits = chooseLimits(request, services.settings);
+  const egress = toEgress(request, services.settings);
   const inputs = request.inputs ?? [];
   const code = codeOf(request);
   assertDistinctPaths(
@@ -48,7 +50,14 @@ export async function toRunOrder(
     inputs: await storeFiles(inputs, services),
     ...(request.stdin !== undefined && { stdin: (await storeContent(request.stdin, services)).digest }),
     outputs: request.outputs,
+    ...(egress.length > 0 && { egress }),
   };
+}
+
+function toEgress({ egress = [] }: SubmitRequest, settings: HttpServices['settings']): EgressTarget[] {
+  const targets = egress.map(({ host, port }) => ({ host: parseHostPattern(host), port }));
+  assertEgressAllowed(targets, settings.egress);
+  return targets;
 }
 
 function chooseLimits(request: SubmitRequest, settings: HttpServices['settings']): Limits {

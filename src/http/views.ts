@@ -35,6 +35,7 @@ export function toRunView(run: Run, output: OutputPreview | null): RunView {
     limits: { ...run.order.limits },
     inputs: run.order.inputs.map(({ path, sizeBytes, digest }) => ({ path, sizeBytes, digest })),
     outputs: [...run.order.outputs],
+    egress: [...(run.order.egress ?? [])],
     output,
     ...toFileList(run),
   };

@@ -35,6 +35,8 @@ export const limitsSchema = z.strictObject({
   resultFiles: whole(0, 1_000_000),
   /** Size of the collected files together, in bytes. */
   resultBytes: whole(0, 1024 ** 4),
+  /** Sent and received through the egress proxy together, in bytes; then its connections are closed. */
+  egressBytes: whole(0, 1024 ** 5),
 });
 
 export type Limits = Readonly<z.infer<typeof limitsSchema>>;
@@ -54,6 +56,7 @@ export const defaultLimits: Limits = {
   keptOutputBytes: 8 * mib,
   resultFiles: 1000,
   resultBytes: 128 * mib,
+  egressBytes: 256 * mib,
 };
 
 export const defaultCeilings: Limits = {
@@ -69,6 +72,7 @@ export const defaultCeilings: Limits = {
   keptOutputBytes: 64 * mib,
   resultFiles: 100_000,
   resultBytes: 16 * 1024 * mib,
+  egressBytes: 64 * 1024 * mib,
 };
 
 export const limitNames = Object.keys(defaultLimits) as readonly (keyof Limits)[]; // the keys of a literal

@@ -5,11 +5,12 @@
 import { z } from 'zod';
 import { isDigest } from '../base/digest.ts';
 import { isId } from '../base/ids.ts';
+import { type EgressTarget, isCanonicalHost, maxEgressTargets } from './egress.ts';
 import { limitsSchema } from './limits.ts';
 import { parseRelativePath } from './paths.ts';
 import type { CodeFile, CommandProgram, Program, ScriptProgram } from './program.ts';
 import type { Outcome, RunId, RunOrder, RunResult } from './run.ts';
-import { type ExitStatus, signalNames, type Usage } from './usage.ts';
+import { type EgressUsage, type ExitStatus, egressReasons, signalNames, type Usage } from './usage.ts';
 
 const count = z.number().int().min(0);
 const figure = z.number().min(0).nullable();
@@ -71,17 +72,55 @@ export const programSchema = z.discriminatedUnion('kind', [
 
 const fileRefSchema = z.strictObject({ path: relativePathSchema, digest: digestSchema, sizeBytes: count });
 
+export const portSchema = z.number().int().min(1).max(65_535);
+
+export const egressSchema = z
+  .array(
+    z.strictObject({
+      host: z.string().refine(isCanonicalHost, 'expected a host in its canonical spelling'),
+      port: portSchema,
+    }) satisfies z.ZodType<EgressTarget>,
+  )
+  .max(maxEgressTargets);
+
+/** Orders that were stored before there was egress have no limit of it, and need none. */
+const storedLimitsSchema = z.preprocess(
+  (limits) => (typeof limits === 'object' ? { egressBytes: 0, ...limits } : limits),
+  limitsSchema,
+);
+
 export const runOrderSchema = z.strictObject({
   program: programSchema,
   image: digestSchema,
   imageName: z.string(),
-  limits: limitsSchema,
+  limits: storedLimitsSchema,
   inputs: z.array(fileRefSchema),
   stdin: digestSchema.exactOptional(),
+  egress: egressSchema.exactOptional(),
   outputs: z.array(z.string()),
 }) satisfies z.ZodType<RunOrder>;
 
 export const signalSchema = z.enum(signalNames);
+
+export const egressUsageSchema = z.strictObject({
+  sentBytes: count,
+  receivedBytes: count,
+  hosts: z
+    .array(
+      z.strictObject({
+        host: z.string(),
+        port: z.number().int().min(0).max(65_535),
+        kind: z.enum(['allowed', 'refused', 'failed']),
+        reason: z.enum(egressReasons).exactOptional(),
+        address: z.string().exactOptional(),
+        count,
+        sentBytes: count,
+        receivedBytes: count,
+      }),
+    )
+    .readonly(),
+  omitted: count,
+}) satisfies z.ZodType<EgressUsage>;
 
 export const usageSchema = z.strictObject({
   wallMs: z.number().min(0),
@@ -93,6 +132,7 @@ export const usageSchema = z.strictObject({
   readBytes: figure,
   writtenBytes: figure,
   oomKills: figure,
+  egress: egressUsageSchema.exactOptional(),
 }) satisfies z.ZodType<Usage>;
 
 export const outcomeSchema = z.discriminatedUnion('kind', [

@@ -9,6 +9,7 @@
 import type { Digest } from '../base/digest.ts';
 import { SlipwayError } from '../base/errors.ts';
 import type { Id } from '../base/ids.ts';
+import type { EgressTarget } from './egress.ts';
 import type { Limits } from './limits.ts';
 import type { Program } from './program.ts';
 import type { SignalName, Usage } from './usage.ts';
@@ -32,6 +33,8 @@ export interface RunOrder {
   readonly stdin?: Digest;
   /** Patterns of the files in /work to collect (`**`, `*.png`); none: nothing is collected. */
   readonly outputs: readonly string[];
+  /** The only hosts that it may reach, through the egress proxy; none: it has no network at all. */
+  readonly egress?: readonly EgressTarget[];
 }
 
 /** A file by its content: a path relative to /data or /work, with `/` between the parts. */

@@ -16,7 +16,50 @@ export interface Usage {
   readonly writtenBytes: number | null;
   /** Processes that the kernel killed for want of memory. */
   readonly oomKills: number | null;
+  /** What it did through the egress proxy; only of runs that have one. */
+  readonly egress?: EgressUsage;
 }
+
+/** What a run did through its egress proxy, counted there. */
+export interface EgressUsage {
+  /** Over all connections, TLS and headers included. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  /** In the order of their first appearance; at most 64. */
+  readonly hosts: readonly EgressRecord[];
+  /** Decisions about hosts beyond those. */
+  readonly omitted: number;
+}
+
+/** What became of connections to one host and port. */
+export interface EgressRecord extends EgressDecision {
+  readonly count: number;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+/** One decision of the egress proxy. */
+export interface EgressDecision {
+  /** As it was asked for; what cannot be parsed is shown as it came, with the port 0. */
+  readonly host: string;
+  readonly port: number;
+  readonly kind: 'allowed' | 'refused' | 'failed';
+  /** Why it was refused, or why it failed. */
+  readonly reason?: EgressReason;
+  /** Where the connection went. */
+  readonly address?: string;
+}
+
+export const egressReasons = [
+  'bad-request',
+  'not-named',
+  'address-not-allowed',
+  'byte-limit',
+  'not-resolved',
+  'not-reached',
+] as const;
+
+export type EgressReason = (typeof egressReasons)[number];
 
 /** How everything inside a sandbox ended, seen from outside. */
 export type ExitStatus =

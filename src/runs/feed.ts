@@ -11,6 +11,7 @@ export function toExecutionOrder({ id, order }: Run): ExecutionOrder {
     limits: order.limits,
     outputs: order.outputs,
     stdin: order.stdin !== undefined,
+    ...(order.egress !== undefined && { egress: order.egress }),
   };
 }
 

@@ -20,6 +20,7 @@
  *  5. Signals given to methods cancel the waiting, not the clean-up.
  *  6. Everything made carries the install id, so that `list` finds it without asking the runtime.
  */
+import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
 import type { Control } from '../model/control.ts';
 import type { Image } from '../model/image.ts';
@@ -52,6 +53,8 @@ export interface RuntimeCapabilities {
   /** Uses beyond `command`. */
   readonly runner: boolean;
   readonly server: boolean;
+  /** A spec may have an `outlet`. */
+  readonly outlet: boolean;
 }
 
 /** The state of a driver on this host, for `slipway doctor` and readiness. */
@@ -86,6 +89,15 @@ export interface SandboxSpec {
   readonly limits: Limits;
   /** `supply` will come after `start`: for a driver with the capability `lateSupply`. */
   readonly lateInputs?: boolean;
+  /** The one way out: for a driver with the capability `outlet`. */
+  readonly outlet?: SandboxOutlet;
+}
+
+/** A TCP port of 127.0.0.1 inside, open before the program runs; the sandbox has no other network all the same. */
+export interface SandboxOutlet {
+  readonly port: number;
+  /** Takes each connection that the program makes to it; hostile, and half-open where the program has ended its side. */
+  readonly accept: (connection: Socket) => void;
 }
 
 export type SandboxUse =

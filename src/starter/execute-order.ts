@@ -16,6 +16,8 @@ import type {
   SandboxSpec,
   SandboxUse,
 } from '../runtime/driver.ts';
+import type { EgressProxy } from './egress/proxy.ts';
+import { type EgressPolicy, openRunEgress, proxyPort, withProxyVariables } from './egress/run-egress.ts';
 import { judgeOutcome } from './judge-outcome.ts';
 import type { Permission } from './permission.ts';
 import { RunGuard } from './run-guard.ts';
@@ -34,18 +36,26 @@ export interface Work {
   readonly tended: Set<string>;
   /** Ready sandboxes for scripts; without one every sandbox is started when it is needed. */
   readonly pool: WarmPool | undefined;
+  readonly egress: EgressPolicy;
+}
+
+/** An execution's work with its egress proxy, if it has one. */
+interface Job extends Work {
+  readonly proxy: EgressProxy | undefined;
 }
 
 /** Yields the events of `Execution.events`. */
 export async function* executeOrder(work: Work, signal: AbortSignal): AsyncGenerator<ExecutionEvent> {
   const early = AbortSignal.any([signal, work.permission.cancelledEarly]);
+  using proxy = openRunEgress(work.order, work.egress);
+  const job: Job = { ...work, order: withProxyVariables(work.order), proxy };
   const code = await readCode(work.feed.code);
   const inputs = await peek(work.feed.inputs);
-  await using place = await takePlace(work, { code, hasInputs: inputs !== undefined, signal: early });
+  await using place = await takePlace(job, { code, hasInputs: inputs !== undefined, signal: early });
   if (inputs !== undefined) await place.sandbox.supply(inputs, early);
   yield { type: 'prepared', sandbox: place.sandbox.ref.name };
   await work.permission.wait(early);
-  yield* runProgram(work, { ...place, code }, signal);
+  yield* runProgram(job, { ...place, code }, signal);
   yield* collectFiles(work.order, place.sandbox, signal);
 }
 
@@ -62,11 +72,12 @@ interface Demand {
 }
 
 /** A warm sandbox if there is a fitting one, else a new one that is not started yet. */
-async function takePlace(work: Work, { code, hasInputs, signal }: Demand): Promise<Place> {
-  const { driver, tended, pool } = work;
-  const spec = toSandboxSpec(work.order, work.image);
-  const fits = spec.use.kind === 'runner' && (!hasInputs || driver.capabilities.lateSupply);
-  const modules = importedModules(code, work.image.runner?.preload ?? []);
+async function takePlace(job: Job, { code, hasInputs, signal }: Demand): Promise<Place> {
+  const { driver, tended, pool } = job;
+  const spec = toSandboxSpec(job);
+  const isPlain = spec.use.kind === 'runner' && spec.outlet === undefined;
+  const fits = isPlain && (!hasInputs || driver.capabilities.lateSupply);
+  const modules = importedModules(code, job.image.runner?.preload ?? []);
   const warm = fits ? pool?.claim(spec, modules) : undefined;
   if (warm !== undefined) return toPlace(warm.sandbox, warm.runner, tended);
   tended.add(spec.id);
@@ -119,7 +130,7 @@ const nothingUsed: Usage = {
 type StartedPlace = Pick<Place, 'sandbox' | 'runner'> & { readonly code: readonly ScriptFile[] };
 
 async function* runProgram(
-  work: Work,
+  work: Job,
   place: StartedPlace,
   signal: AbortSignal,
 ): AsyncGenerator<ExecutionEvent> {
@@ -139,7 +150,8 @@ async function* runProgram(
   }
   const status = await sandbox.wait(signal);
   const evidence = { status, verdict: guard.verdict, report: await report, limits: order.limits };
-  yield { type: 'exited', outcome: judgeOutcome(evidence), usage: status.usage };
+  const usage = { ...status.usage, ...(work.proxy !== undefined && { egress: work.proxy.usage() }) };
+  yield { type: 'exited', outcome: judgeOutcome(evidence), usage };
 }
 
 /** The conversation with the runner; a command has none. */
@@ -183,7 +195,7 @@ async function* collectFiles(
   }
 }
 
-function toSandboxSpec(order: ExecutionOrder, image: Image): SandboxSpec {
+function toSandboxSpec({ order, image, proxy }: Job): SandboxSpec {
   return {
     id: `${order.run.slice(-16)}${randomText(4)}`,
     image,
@@ -191,6 +203,7 @@ function toSandboxSpec(order: ExecutionOrder, image: Image): SandboxSpec {
     // A script's environment is part of the request; the runner gives it to the script alone.
     env: order.program.kind === 'command' ? order.program.env : {},
     limits: order.limits,
+    ...(proxy !== undefined && { outlet: { port: proxyPort, accept: (client) => proxy.accept(client) } }),
   };
 }
 

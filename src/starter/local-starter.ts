@@ -1,8 +1,10 @@
 /** The Starter over a runtime driver in this process: the embedded product, the tests, `slipway run` as root. */
 import { type Clock, systemClock } from '../base/clock.ts';
+import { assertEgressAllowed } from '../model/egress.ts';
 import type { Image } from '../model/image.ts';
 import { assertWithinCeilings, type Limits } from '../model/limits.ts';
 import type { RuntimeDriver, SandboxRef } from '../runtime/driver.ts';
+import type { EgressPolicy } from './egress/run-egress.ts';
 import { cancelledEarly, executeOrder, sandboxId } from './execute-order.ts';
 import { Permission } from './permission.ts';
 import type { Execution, ExecutionEvent, ExecutionFeed, ExecutionOrder, Starter } from './starter.ts';
@@ -19,6 +21,8 @@ export interface LocalStarterOptions {
   readonly images: ImageSource;
   /** The operator's; an order over one of them is refused, whatever the control plane says. */
   readonly ceilings: Limits;
+  /** Where the operator lets runs connect to. */
+  readonly egress: EgressPolicy;
   /** Keeps ready sandboxes for scripts; without it every sandbox is started when it is needed. */
   readonly warm?: WarmPoolSettings;
   /** The pool could not make a sandbox ready; runs go on without. */
@@ -77,9 +81,10 @@ async function* events(
 ): AsyncGenerator<ExecutionEvent> {
   try {
     assertWithinCeilings(order.limits, options.ceilings);
+    assertEgressAllowed(order.egress ?? [], options.egress.rules);
     const image = await options.images.resolve(order.image);
-    const { driver, tended, pool } = options;
-    yield* executeOrder({ driver, image, order, feed, permission, tended, pool }, signal);
+    const { driver, tended, pool, egress } = options;
+    yield* executeOrder({ driver, image, order, feed, permission, tended, pool, egress }, signal);
   } catch (error) {
     if (!permission.cancelledEarly.aborted || signal.aborted) throw error;
     yield cancelledEarly(permission.reason ?? 'cancelled');

@@ -6,6 +6,7 @@
  * the runtime's configuration itself.
  */
 import type { Digest } from '../base/digest.ts';
+import type { EgressTarget } from '../model/egress.ts';
 import type { Image } from '../model/image.ts';
 import type { Limits } from '../model/limits.ts';
 import type { Program, StreamName } from '../model/program.ts';
@@ -36,6 +37,8 @@ export interface ExecutionOrder {
   readonly outputs: readonly string[];
   /** Whether the caller will send stdin; without it the program reads EOF at once. */
   readonly stdin: boolean;
+  /** The only hosts that the program may reach; the starter holds them to its own configuration. */
+  readonly egress?: readonly EgressTarget[];
 }
 
 /** What streams in. */

@@ -52,7 +52,7 @@ class ReadyDriver {
   asDriver(): RuntimeDriver {
     return {
       name: 'oci',
-      capabilities: { attach: false, lateSupply: true, runner: true, server: true },
+      capabilities: { attach: false, lateSupply: true, runner: true, server: true, outlet: true },
       probe: () => assert.fail('not asked'),
       create: async (asked) => {
         const sandbox = new ReadySandbox(this, asked);

@@ -10,6 +10,7 @@ import { describeExit } from './driver/exit.ts';
 import { describeInputs } from './driver/inputs.ts';
 import { describeLifeCycle } from './driver/life-cycle.ts';
 import { describeLimits } from './driver/limits.ts';
+import { describeOutlet } from './driver/outlet.ts';
 import { describeProgram } from './driver/program.ts';
 import { describeRecovery } from './driver/recovery.ts';
 import { describeRunner } from './driver/runner.ts';
@@ -47,6 +48,7 @@ export function describeDriver(name: string, setup: () => Promise<DriverUnderTes
     describeLimits(subject);
     describeRunner(subject);
     describeServer(subject);
+    describeOutlet(subject);
     describeRecovery(subject);
   });
 }

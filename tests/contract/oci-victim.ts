@@ -22,6 +22,13 @@ const server = `
 import http.server
 http.server.HTTPServer(("127.0.0.1", ${port}), http.server.SimpleHTTPRequestHandler).serve_forever()`;
 
+/** Both ends of a connection out of the sandbox are held. */
+const client = `
+import socket
+s = socket.create_connection(("127.0.0.1", ${port}))
+print("begun", flush=True)
+s.recv(1)`;
+
 async function main(order: VictimOrder): Promise<void> {
   const { image, tree } = await openTestImage();
   const { install, runtimeDir, stateDir, idBase, idCount } = order;
@@ -36,9 +43,14 @@ async function main(order: VictimOrder): Promise<void> {
   const use: SandboxUse =
     order.phase === 'serving'
       ? { kind: 'server', argv: python(server), port }
-      : { kind: 'command', argv: python(daemon), streams: 'merged' };
+      : {
+          kind: 'command',
+          argv: python(order.phase === 'connected' ? client : daemon),
+          streams: 'merged',
+        };
   const limits = order.phase === 'large-work' ? { workBytes: 2 * 1024 ** 3 } : {};
-  const spec = { ...specOf({ image, argv: [], limits }), use };
+  const outlet = order.phase === 'connected' ? { outlet: { port, accept: () => undefined } } : {};
+  const spec = { ...specOf({ image, argv: [], limits }), use, ...outlet };
   const sandbox = await bringTo(order.phase, driver, spec);
   process.stdout.write(`${JSON.stringify(sandbox.ref)}\n`);
   setInterval(() => undefined, 1000);

@@ -3,6 +3,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import type { App } from '../../src/http/app-type.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { createTokenSecret } from '../../src/http/token.ts';
+import { parseRule } from '../../src/model/egress.ts';
 import { defaultCeilings, defaultLimits } from '../../src/model/limits.ts';
 import { MemoryBlobs, ScriptedRuns, ScriptedStarter, ScriptedTokens } from './http-doubles.ts';
 
@@ -38,6 +39,7 @@ export async function createHttpStage(maxBodyBytes = 1024 * 1024): Promise<HttpS
     version: '0.0.1',
     defaultLimits,
     ceilings: defaultCeilings,
+    egress: [parseRule('api.example.org:443'), parseRule('*.example.net:80')],
     loopbackOnly: true,
     maxBodyBytes,
     maxBlobBytes,

@@ -1,5 +1,6 @@
 /** Where `slipway run` runs: in a starter of this process (local-run.ts) or on a server (remote-run.ts). */
 import type { Digest } from '../../base/digest.ts';
+import type { EgressTarget } from '../../model/egress.ts';
 import type { Limits } from '../../model/limits.ts';
 import type { StreamName, Streams } from '../../model/program.ts';
 import type { Outcome, SkippedFile } from '../../model/run.ts';
@@ -29,6 +30,8 @@ export interface RunRequest {
   readonly data: AsyncIterable<LocalFile>;
   readonly stdin: AsyncIterable<Uint8Array> | undefined;
   readonly outputs: readonly string[];
+  /** The only hosts that it may reach. */
+  readonly egress: readonly EgressTarget[];
 }
 
 export type LocalProgram =

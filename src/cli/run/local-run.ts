@@ -58,6 +58,7 @@ async function toOrder(
     limits,
     outputs: request.outputs,
     stdin: request.stdin !== undefined,
+    ...(request.egress.length > 0 && { egress: request.egress }),
   };
 }
 

@@ -6,6 +6,7 @@ import { messageOf, SlipwayError } from '../../base/errors.ts';
 import type { LimitName } from '../../config/limit-settings.ts';
 import { limitWord, parseLimit } from '../../config/limit-settings.ts';
 import { nearestOf } from '../../config/nearest.ts';
+import { type EgressTarget, parseTarget } from '../../model/egress.ts';
 import type { Limits } from '../../model/limits.ts';
 import { limitNames } from '../../model/limits.ts';
 import type { InputStream } from '../io.ts';
@@ -30,6 +31,7 @@ export interface RunOptions {
   readonly timeout?: number;
   readonly memory?: number;
   readonly cpus?: number;
+  readonly egress?: readonly EgressTarget[];
   readonly server?: string;
   readonly raw?: boolean;
   readonly json?: boolean;
@@ -61,6 +63,7 @@ export async function toRunRequest(
     data: options.data === undefined ? nothing() : walkFolder(options.data, onSkipped),
     stdin: await toStdin(words, options, stdin),
     outputs: toOutputs(options),
+    egress: options.egress ?? [],
   };
 }
 
@@ -202,6 +205,15 @@ export function addVariable(
   const [name = '', value] = splitAt(text, '=');
   if (name === '' || value === undefined) throw new InvalidArgumentError('Write NAME=VALUE.');
   return { ...env, [name]: value };
+}
+
+/** `--egress HOST:PORT`, repeated. */
+export function addTarget(text: string, all: readonly EgressTarget[] = []): readonly EgressTarget[] {
+  try {
+    return [...all, parseTarget(text)];
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error));
+  }
 }
 
 /** Options that may be given again. */

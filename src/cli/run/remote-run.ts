@@ -44,6 +44,7 @@ async function toSubmission(request: RunRequest, upload: Upload): Promise<Submit
     limits,
     inputs,
     outputs: [...outputs],
+    ...(request.egress.length > 0 && { egress: [...request.egress] }),
     ...(stdin !== undefined && { stdin: { digest: stdin.digest } }),
   };
   if (program.kind === 'command') return { ...common, command: [...program.argv] };

@@ -12,10 +12,10 @@ import { countBytes, countFiles, countStream, noticeSlow } from './counted.ts';
 import { measureFolder } from './folder.ts';
 import { LiveOutput, lostNote } from './live-output.ts';
 import type { RunOptions } from './options.ts';
-import { addLimit, addText, addVariable, limitOption, toRunRequest } from './options.ts';
+import { addLimit, addTarget, addText, addVariable, limitOption, toRunRequest } from './options.ts';
 import { ResultFolder } from './result-folder.ts';
 import { stopOnSignals } from './stop.ts';
-import { describeFiles, describeRun } from './summary.ts';
+import { describeEgress, describeFiles, describeRun } from './summary.ts';
 
 /** Standard input that has not ended after so long is waited for with a remark, in ms. */
 const slowStdinMs = 2000;
@@ -52,6 +52,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .option('--limit <name=value>', 'another limit, as pids=64 or work=1gb; may be repeated', addLimit)
     .option('--env <name=value>', 'a variable of its environment; may be repeated', addVariable)
     .option('--context <json|file>', 'data for the script, as JSON')
+    .option('--egress <host:port>', 'a host that it may reach, by a proxy; may be repeated', addTarget)
     .option('--stdin <file|-|none>', 'its standard input (default: ours, unless that is a terminal)')
     .option('--separate', 'keep stdout and stderr apart; without it both come as stdout, in exact order')
     .option('--server <url>', 'run there and not here (default: SLIPWAY_URL)')
@@ -214,6 +215,7 @@ class SinkOfRun implements RunSink {
     const paint = this.#context.paint.stderr;
     const colour = outcome.kind === 'succeeded' ? 'green' : 'red';
     await this.#context.note(`${paint(colour, describeRun(outcome, usage))} ${paint('dim', `(${id})`)}`);
+    for (const line of describeEgress(usage)) await this.#context.note(paint('yellow', line));
     if (this.#folder !== undefined) await this.#context.note(describeFiles(files, this.#folder.path));
     for (const { path, reason } of skipped) {
       await this.#context.note(paint('yellow', `not kept: ${escapeText(path)}: ${escapeText(reason)}`));

@@ -1,5 +1,6 @@
 /** How a run ended and what it used, in words. */
 import { formatBytes, formatDuration } from '../../base/units.ts';
+import { formatTarget } from '../../model/egress.ts';
 import type { Outcome } from '../../model/run.ts';
 import type { Usage } from '../../model/usage.ts';
 import { escapeText } from '../terminal-text.ts';
@@ -11,6 +12,8 @@ export function describeRun(outcome: Outcome, usage: Usage | null): string {
   parts[0] += ` in ${formatDuration(usage.wallMs)}`;
   if (usage.cpuMs !== null) parts.push(`${formatDuration(usage.cpuMs)} CPU`);
   if (usage.memoryPeakBytes !== null) parts.push(formatBytes(usage.memoryPeakBytes));
+  if (usage.egress !== undefined)
+    parts.push(`${formatBytes(usage.egress.sentBytes + usage.egress.receivedBytes)} of egress`);
   return parts.join(', ');
 }
 
@@ -38,6 +41,15 @@ export function describeOutcome(outcome: Outcome): string {
     default:
       return outcome satisfies never;
   }
+}
+
+/** What the egress proxy did not do, one line for each host. */
+export function describeEgress(usage: Usage | null): string[] {
+  const hosts = usage?.egress?.hosts.filter(({ kind }) => kind !== 'allowed') ?? [];
+  return hosts.map(({ host, port, kind, reason, count }) => {
+    const times = count === 1 ? '' : ` (${count} times)`;
+    return `egress ${kind}: ${escapeText(port === 0 ? host : formatTarget({ host, port }))}: ${reason}${times}`;
+  });
 }
 
 const shownNames = 5;

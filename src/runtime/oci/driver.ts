@@ -23,7 +23,7 @@ export async function createOciDriver(options: OciDriverOptions): Promise<Runtim
 
 class OciDriver implements RuntimeDriver {
   readonly name = 'oci';
-  readonly capabilities = { attach: false, lateSupply: true, runner: true, server: true };
+  readonly capabilities = { attach: false, lateSupply: true, runner: true, server: true, outlet: true };
   readonly #host: DriverHost;
   readonly #sandboxes = new Map<string, OciSandbox>();
 

@@ -62,6 +62,11 @@ export class Places {
     return path.join(this.socketsDir, `${name}.sock`);
   }
 
+  /** Where the connections out of a sandbox come to. */
+  outletPath(name: string): string {
+    return path.join(this.socketsDir, `${name}.out`);
+  }
+
   /** Source of /data where nothing was supplied. */
   get emptyDir(): string {
     return path.join(this.runtimeDir, 'empty');

@@ -10,6 +10,7 @@ import { limitSocketBuffers, prepareCgroup } from './host/cgroups.ts';
 import { removeTraces } from './host/traces.ts';
 import { assertExecutable, toCommandLine } from './policy/command-line.ts';
 import { type PreparedHost, toOciConfig } from './policy/config.ts';
+import { Outlet } from './program/outlet.ts';
 import { leavesCleanUp } from './program/runtime-process.ts';
 import { OciSandbox } from './sandbox.ts';
 
@@ -27,12 +28,21 @@ export async function prepareSandbox(
   const { name } = host.places.ref(spec.id);
   await claimName(host, name);
   let slot: Slot | undefined;
+  let outlet: Outlet | undefined;
   try {
     slot = await host.views.acquire();
-    const prepared = await allocate(host, spec, slot);
+    if (spec.outlet !== undefined) outlet = await Outlet.open(spec.outlet, host.places.outletPath(name));
+    const networkNamespace = outlet && { networkNamespace: outlet.networkNamespace };
+    const prepared = { ...(await allocate(host, spec, slot)), ...networkNamespace };
     const on = new Set(controls.filter(({ state }) => state === 'on').map((control) => control.name));
-    return await toSandbox(host, spec, { slot, prepared: { ...prepared, controls: on }, onDestroyed });
+    return await toSandbox(host, spec, {
+      slot,
+      outlet,
+      prepared: { ...prepared, controls: on },
+      onDestroyed,
+    });
   } catch (error) {
+    await outlet?.close();
     await removeTraces(host, name);
     if (slot !== undefined) host.views.release(slot);
     throw error;
@@ -96,7 +106,12 @@ function toRuntimeCgroup(host: DriverHost, name: string): string {
 async function toSandbox(
   host: DriverHost,
   spec: SandboxSpec,
-  made: { slot: Slot; prepared: PreparedHost; onDestroyed: (name: string) => void },
+  made: {
+    slot: Slot;
+    outlet: Outlet | undefined;
+    prepared: PreparedHost;
+    onDestroyed: (name: string) => void;
+  },
 ): Promise<OciSandbox> {
   const { places, options, views } = host;
   const ref = places.ref(spec.id);
@@ -110,6 +125,7 @@ async function toSandbox(
     spec,
     program: toCommandLine(spec)[0] ?? '',
     runtime: options.runtime,
+    outlet: made.outlet,
     configure,
     onDestroyed: () => {
       views.release(made.slot);

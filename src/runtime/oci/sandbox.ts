@@ -26,6 +26,7 @@ import { cgroupDirs } from './host/cgroups.ts';
 import { removeTraces, type TraceHost } from './host/traces.ts';
 import { Forwarder } from './program/forwarder.ts';
 import { Lifecycle } from './program/lifecycle.ts';
+import type { Outlet } from './program/outlet.ts';
 import { leavesCleanUp, type RuntimeCommand } from './program/runtime-process.ts';
 import { readUsage, restartMemoryPeak } from './program/usage.ts';
 
@@ -36,6 +37,8 @@ export interface OciSandboxOptions {
   /** The program's first word, for messages. */
   readonly program: string;
   readonly runtime: RuntimeCommand;
+  /** Closed with the sandbox. */
+  readonly outlet: Outlet | undefined;
   /** Writes the runtime's configuration anew, with this directory at /data. */
   readonly configure: (dataDir: string) => Promise<void>;
   /** Called once everything is gone. */
@@ -170,6 +173,7 @@ export class OciSandbox implements Sandbox {
     this.#lifecycle.output.discard();
     await this.#lifecycle.stop(0);
     await this.#forwarder?.close();
+    await this.#options.outlet?.close();
     await removeTraces(this.#options.host, this.ref.name);
     this.#options.onDestroyed();
   }

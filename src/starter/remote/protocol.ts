@@ -9,6 +9,7 @@ import { SlipwayError } from '../../base/errors.ts';
 import { limitsSchema } from '../../model/limits.ts';
 import {
   digestSchema,
+  egressSchema,
   outcomeSchema,
   programSchema,
   relativePathSchema,
@@ -38,6 +39,7 @@ export const orderSchema = z.strictObject({
   limits: limitsSchema,
   outputs: z.array(z.string().min(1).max(1024)).max(256),
   stdin: z.boolean(),
+  egress: egressSchema.exactOptional(),
 }) satisfies z.ZodType<ExecutionOrder>;
 
 /** Control plane → starter, in this order: order, code*, input*, fed, go, stdin bytes, stdin-end. */

@@ -22,7 +22,15 @@ export interface DriverUnderTest extends AsyncDisposable {
   startVictim(phase: VictimPhase): Promise<Victim>;
 }
 
-export const victimPhases = ['created', 'supplied', 'running', 'large-work', 'serving', 'destroyed'] as const;
+export const victimPhases = [
+  'created',
+  'supplied',
+  'running',
+  'large-work',
+  'serving',
+  'connected',
+  'destroyed',
+] as const;
 
 export type VictimPhase = (typeof victimPhases)[number];
 

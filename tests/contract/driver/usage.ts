@@ -9,7 +9,10 @@ const mib = 1024 * 1024;
 
 export function describeUsage(subject: Subject): void {
   /** A figure, or undefined where the probe says that this host has none. */
-  const figure = async (status: ExitStatus, name: keyof Usage): Promise<number | undefined> => {
+  const figure = async (
+    status: ExitStatus,
+    name: Exclude<keyof Usage, 'egress'>,
+  ): Promise<number | undefined> => {
     const { measures } = await subject().driver.probe(patience());
     const value = status.usage[name];
     assert.equal(value !== null, measures.includes(name), `${name} is ${value}; the probe says ${measures}`);

@@ -12,7 +12,7 @@ import { isStarterAlive, processStartTime } from './starters.ts';
 const deathDeadlineMs = 20_000;
 
 /**
- * Kills the runtime, forwarder and disk tools of a sandbox, and the mount helper of its starter if that is dead;
+ * Kills the runtime, forwarder, outlet and disk tools of a sandbox, and the mount helper of its starter if that is dead;
  * waits until they are gone.
  */
 export async function killOrphans(places: Places, ref: SandboxRef): Promise<void> {
@@ -34,6 +34,7 @@ async function marksOf(places: Places, ref: SandboxRef): Promise<string[][]> {
   const marks = [
     [`\0${places.runtimeRoot}\0`, `\0${name}\0`],
     [`${places.socketPath(name)},`],
+    [`:${places.outletPath(name)}\0`],
     [`\0${places.diskDir(name)}/`],
   ];
   const dead = !(await isStarterAlive(places.runtimeDir, starter));

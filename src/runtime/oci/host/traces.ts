@@ -72,6 +72,7 @@ export async function removeTraces(host: TraceHost, name: string): Promise<void>
   // The kernel makes these wait for others that look at the same mounts; nobody else here should.
   await Promise.all([
     rm(places.socketPath(name), { force: true }),
+    rm(places.outletPath(name), { force: true }),
     rm(path.join(places.runtimeRoot, name), { recursive: true, force: true }),
   ]);
   if (existsSync(places.diskDir(name))) await removeDisk(places.diskDir(name));

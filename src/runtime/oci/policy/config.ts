@@ -27,6 +27,8 @@ export interface PreparedHost {
   readonly controls: ReadonlySet<ControlName>;
   /** Whether the kernel can limit swap; without swap there is nothing to limit. */
   readonly swapLimit: boolean;
+  /** A network namespace with loopback alone, made for this sandbox; without it the runtime makes one. */
+  readonly networkNamespace?: string;
 }
 
 export interface OciMount {
@@ -58,7 +60,7 @@ export interface OciProcess {
 }
 
 export interface OciLinux {
-  readonly namespaces: readonly { readonly type: string }[];
+  readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
   readonly uidMappings: readonly OciIdMapping[];
   readonly gidMappings: readonly OciIdMapping[];
   readonly cgroupsPath: string;
@@ -207,9 +209,10 @@ function bind(destination: string, source: string, options: readonly string[]): 
 
 function toLinux(spec: SandboxSpec, host: PreparedHost): OciLinux {
   const mapping = [{ containerID: 0, hostID: host.ids.base, size: host.ids.count }];
-  const namespaces = ['user', 'pid', 'mount', 'ipc', 'uts', 'network', 'cgroup'];
+  const { networkNamespace: made } = host;
+  const namespaces = ['user', 'pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({ type }));
   return {
-    namespaces: namespaces.map((type) => ({ type })),
+    namespaces: [...namespaces, { type: 'network', ...(made !== undefined && { path: made }) }],
     uidMappings: mapping,
     gidMappings: mapping,
     cgroupsPath: host.cgroupPath,

@@ -140,7 +140,7 @@ type Listener = 'ipv4' | 'ipv6';
 const loopbacks: Readonly<Record<Listener, string>> = { ipv4: 'TCP4:127.0.0.1', ipv6: 'TCP6:[::1]' };
 
 /** The loopback by which a server on the port can be reached in that network namespace, once there is one. */
-async function findListener(pid: number, port: number): Promise<Listener | undefined> {
+export async function findListener(pid: number, port: number): Promise<Listener | undefined> {
   const [four, six] = await Promise.all(['tcp', 'tcp6'].map((name) => readHead(`/proc/${pid}/net/${name}`)));
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   if (four?.split('\n').some((line) => isListener(line, suffix))) return 'ipv4';
@@ -183,7 +183,7 @@ export function isListener(line: string, suffix: string): boolean {
   return state === listenState && (local?.endsWith(suffix) ?? false);
 }
 
-function broken(problem: string): SlipwayError {
+export function broken(problem: string): SlipwayError {
   return new SlipwayError(
     'internal',
     'forwarder-failed',
