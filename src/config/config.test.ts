@@ -95,6 +95,22 @@ describe('parseConfig', () => {
     assert.match(message, /SLIPWAY_WITHOUT: "secomp" is none of .*seccomp/);
   });
 
+  test('egress is nothing unless it is written, and every rule must be one', () => {
+    assert.deepEqual(parseConfig({}).egress, []);
+    assert.deepEqual(parseConfig({ SLIPWAY_EGRESS: 'a.example:443, *.b.example:80=10.0.0.0/8,' }).egress, [
+      { host: 'a.example', port: 443, networks: [] },
+      { host: '*.b.example', port: 80, networks: [{ address: '10.0.0.0', prefix: 8, family: 'ipv4' }] },
+    ]);
+    for (const rule of [
+      '*',
+      'a.example',
+      'https://a.example:443',
+      'a.example:443=b.example',
+      '10.0.0.0/8:80',
+    ])
+      assert.match(messageFor({ SLIPWAY_EGRESS: rule }), /SLIPWAY_EGRESS: ".*example\.org:443/, rule);
+  });
+
   test('refuses to listen where other machines could connect, and says why', () => {
     for (const listen of [
       '0.0.0.0:7070',

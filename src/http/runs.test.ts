@@ -71,6 +71,37 @@ test('a submission pins the image, stores contents as blobs, fills limits and an
   assert.ok(!reply.body.includes('v=w'), 'the environment is not shown');
 });
 
+test('hosts to reach are kept in one spelling and shown; what the site does not allow is refused by name', async (t) => {
+  const stage = await stageFor(t);
+  const script = { source: 'print(1)' };
+  const egress = [
+    { host: 'API.Example.org.', port: 443 },
+    { host: '*.a.example.net', port: 80 },
+  ];
+  const reply = await submit(stage, { script, egress, limits: { egressBytes: 1000 } });
+  assert.equal(reply.statusCode, 201, reply.body);
+  const kept = [{ ...egress[0], host: 'api.example.org' }, egress[1]];
+  assert.deepEqual(reply.json().egress, kept);
+  assert.equal(reply.json().limits.egressBytes, 1000);
+  assert.deepEqual(stage.runs.runs.get(reply.json().id)?.order.egress, kept);
+  const plain = await submit(stage);
+  assert.deepEqual(plain.json().egress, []);
+  assert.equal(stage.runs.runs.get(plain.json().id)?.order.egress, undefined);
+  const other = [{ host: 'api.example.org', port: 80 }];
+  const refused = await submit(stage, { script: { source: 'print(2)' }, egress: other });
+  assert.equal(refused.statusCode, 403);
+  assert.equal(refused.json().code, 'egress-not-allowed');
+  assert.deepEqual(refused.json().details, other[0]);
+  for (const target of [
+    { host: '127.1', port: 80 },
+    { host: 'a.b', port: 0 },
+    { host: 'a.b' },
+    { host: 'a:1', port: 1 },
+  ])
+    assert.equal((await submit(stage, { script, egress: [target] })).statusCode, 400);
+  assert.equal(stage.runs.runs.size, 2);
+});
+
 test('a command needs no runner, a script does', async (t) => {
   const stage = await stageFor(t);
   const id = await submitted(stage, { command: ['ls', '-l'], image: 'bare' });

@@ -87,6 +87,10 @@ describe('slipway run, in this process', () => {
         '64mib',
         '--limit',
         'pids=7',
+        '--egress',
+        'Example.org:443',
+        '--egress',
+        '[::1]:80',
         '--separate',
         '--',
         '--year',
@@ -100,6 +104,10 @@ describe('slipway run, in this process', () => {
     assert.equal(received.order.image, pythonImage.digest);
     const { wallTimeMs, memoryBytes, pids, cpus } = received.order.limits;
     assert.deepEqual([wallTimeMs, memoryBytes, pids, cpus], [2000, 64 * 1024 ** 2, 7, 1]);
+    assert.deepEqual(received.order.egress, [
+      { host: 'example.org', port: 443 },
+      { host: '::1', port: 80 },
+    ]);
     assert.deepEqual(received.order.program, {
       kind: 'script',
       entry: 'main.py',
@@ -226,6 +234,7 @@ describe('slipway run, in this process', () => {
       [['run', script, '--output', '*.png'], /--output needs --out/],
       [['run', script, '--context', 'nonsense'], /neither JSON nor a file/],
       [['run', script, '--limit', 'memroy=1'], /Do you mean memory/],
+      [['run', script, '--egress', '127.1:80'], /neither the name of a host nor an IP address/],
       [['run', script, '--env', 'A'], /NAME=VALUE/],
       [['run', '-', '--stdin', '-'], /is the script already/],
       [['run', '--command', '--code', directory.path, '--', 'ls'], /belongs to scripts/],

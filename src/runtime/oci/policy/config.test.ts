@@ -45,6 +45,14 @@ const host: PreparedHost = {
 
 const config = toOciConfig(spec, host);
 
+test('has a network namespace of its own, or the one with its outlet, and never another', () => {
+  const networks = (config: { linux: { namespaces: readonly { type: string }[] } }) =>
+    config.linux.namespaces.filter(({ type }) => type === 'network');
+  assert.deepEqual(networks(config), [{ type: 'network' }]);
+  const joined = toOciConfig(spec, { ...host, networkNamespace: '/proc/7/fd/9' });
+  assert.deepEqual(networks(joined), [{ type: 'network', path: '/proc/7/fd/9' }]);
+});
+
 test('runs as the numeric user of the image, without any capability, privilege or terminal', () => {
   const { process } = config;
   assert.deepEqual(process.user, { uid: 1000, gid: 1001, additionalGids: [7], umask: 0o022 });
