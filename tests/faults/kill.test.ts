@@ -144,7 +144,7 @@ async function killAtMoments(
   const killed = await killAtRandom(service, random, moments);
   await load.stop();
   await service.answers();
-  assert.deepEqual(load.failures, []);
+  assert.deepEqual(load.failures, [], linesWith(service.log, /"level":50|req_/));
   const runs = await judgeAll(service, load.accepted, launchesOf);
   report(t, runs, killed);
   const count = (state: string) => runs.filter((run) => run.state === state).length;
@@ -155,6 +155,11 @@ async function killAtMoments(
   await service.stop();
   assert.deepEqual(killed.processes.filter(isAlive), []);
   assert.ok(assertHistories(service.stateDir) >= load.accepted.length);
+}
+
+function linesWith(log: string, pattern: RegExp): string {
+  const lines = log.split('\n').filter((line) => pattern.test(line));
+  return lines.slice(-20).join('\n');
 }
 
 async function judgeAll(

@@ -6,9 +6,13 @@ import { type ErrorKind, errorKinds, messageOf, SlipwayError } from '../../base/
 /** Opens a stream. @throws SlipwayError `starter-unavailable` */
 export function open(session: ClientHttp2Session, method: string, path: string): ClientHttp2Stream {
   if (session.closed || session.destroyed) throw starterGone();
-  const stream = session.request({ ':method': method, ':path': path });
-  stream.on('error', () => undefined); // seen by whoever reads or writes the stream
-  return stream;
+  try {
+    const stream = session.request({ ':method': method, ':path': path });
+    stream.on('error', () => undefined); // seen by whoever reads or writes the stream
+    return stream;
+  } catch (cause) {
+    throw starterGone(cause); // it has begun to close, which no property tells
+  }
 }
 
 /** Sends a body, reads the JSON reply. @throws what the starter says went wrong */
