@@ -182,3 +182,27 @@ test('what is not HTTP is answered with a problem document too', async (t) => {
   const long = `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`;
   assert.match(await answerTo(long), /^HTTP\/1\.1 431 [\s\S]*"code":"headers-too-large"/);
 });
+
+test('a request that the service can no longer answer says so when it stops', async (t) => {
+  const { app, starter, ann } = await stageFor(t);
+  const asked = Promise.withResolvers<void>();
+  // As a remote starter does: it waits until it is told to give up, and throws why.
+  starter.resolveImage = async (_reference: string, signal?: AbortSignal) => {
+    assert.ok(signal);
+    asked.resolve();
+    if (!signal.aborted) await once(signal, 'abort');
+    throw signal.reason;
+  };
+  const payload = { script: { source: 'pass' } };
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const reply = fetch(`${url}/v1/runs`, {
+    method: 'POST',
+    headers: { ...ann, 'content-type': 'application/json' },
+    body: JSON.stringify(payload),
+  });
+  await asked.promise;
+  const closed = app.close();
+  assert.equal((await reply).status, 503);
+  assert.match(await (await reply).text(), /"code":"service-stopping"/);
+  await closed;
+});
